@@ -1,0 +1,58 @@
+"""The error tree.
+
+WinnowError                 anything winnow tells the user about; exit code 1
+├── UsageError              the command line, the recipe or an input path is wrong; exit code 2
+│   ├── RecipeError         names the file and the key, and says what would be right
+│   └── MissingModelError   a model file is not there; says how to get it
+├── DataError               an input or a dataset does not hold what it must
+│   └── BooksError          rows in != rows out + drops: the step refuses to seal
+├── StepError               a step failed on some shard; what was finished is kept
+└── ErrorLimit              finished, with more recorded errors than the recipe allows; exit code 3
+
+An error that is not a WinnowError is a bug in winnow, and the only kind that may show a traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class WinnowError(Exception):
+    """Base of everything that winnow reports to its user."""
+
+    exit_code = 1
+
+
+class UsageError(WinnowError):
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    pass
+
+
+class MissingModelError(UsageError):
+    pass
+
+
+class DataError(WinnowError):
+    pass
+
+
+class BooksError(DataError):
+    pass
+
+
+class StepError(WinnowError):
+    pass
+
+
+class ErrorLimit(WinnowError):
+    exit_code = 3
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A sentence that names the closest known word, or an empty string; starts with a space."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,213 @@
+"""Signals, edits and matches, and the one door through which all of them come.
+
+A plug-in is a Python file that the recipe names. It decorates functions:
+
+    @signal("upper_case_frac")
+    def upper_case_frac(doc: Doc) -> float: ...
+
+    @edit("strip_footer")
+    def strip_footer(doc: Doc) -> list[Span]: ...
+
+    @match("title")
+    def title(doc: Doc) -> list[bytes]: ...
+
+Keyword-only parameters with types and defaults are the configuration schema: `[signals.NAME]` for a signal,
+`[curate.NAME]` for an edit or a match. With several names a signal function returns one value for each. With
+`batch=True` it receives the list of all documents of a batch and returns a list (a list per name), which is how
+kernels and classifiers take part.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.core.errors import RecipeError, UsageError, did_you_mean
+from pipeline.core.files import sha256_file
+from pipeline.core.params import Param, check, params_of
+from pipeline.core.schema import Doc
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Span:
+    """Characters [start, end) of a text to replace; an empty replacement removes them."""
+
+    start: int
+    end: int
+    kind: str
+    replacement: str = ""
+
+
+@dataclass(frozen=True)
+class SignalDef:
+    names: tuple[str, ...]
+    fn: Callable[..., Any]
+    batch: bool
+    version: int
+    files: tuple[str, ...]  # names of parameters that are paths: their content counts in the step key
+    params: dict[str, Param] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EditDef:
+    name: str
+    fn: Callable[..., Iterable[Span]]
+    version: int
+    files: tuple[str, ...]
+    params: dict[str, Param] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MatchDef:
+    """`fn(doc, **params)` gives keys; documents that share one are candidates for being copies.
+
+    `similarity(doc_a, doc_b, **params)` in [0, 1] verifies a candidate pair before anything is dropped; the pair
+    holds when it reaches the match's `min_similarity`. Without it a shared key is proof enough (exact match).
+    """
+
+    name: str
+    fn: Callable[..., Iterable[bytes]]
+    similarity: Callable[..., float] | None
+    version: int
+    files: tuple[str, ...]
+    params: dict[str, Param] = field(default_factory=dict)
+
+
+class Registry:
+    """All signals, edits and matches that a recipe can name."""
+
+    def __init__(self) -> None:
+        self.signals: dict[str, SignalDef] = {}
+        self.edits: dict[str, EditDef] = {}
+        self.matches: dict[str, MatchDef] = {}
+        self.plugin_hashes: dict[str, str] = {}
+
+    def find_signal(self, name: str, where: str) -> SignalDef:
+        if name not in self.signals:
+            raise RecipeError(f"{where}: no signal '{name}'.{did_you_mean(name, self.signals)}")
+        return self.signals[name]
+
+    def gate_names(self) -> Iterator[str]:
+        yield from self.edits
+        yield from self.matches
+
+
+REGISTRY = Registry()
+
+
+def signal(
+    *names: str, batch: bool = False, version: int = 1, files: Sequence[str] = ()
+) -> Callable[[F], F]:
+    """Register a function that measures documents. Raise `version` when its results change."""
+
+    def register(fn: F) -> F:
+        made = SignalDef(names, fn, batch, version, tuple(files), params_of(fn))
+        for name in names:
+            _claim(name, REGISTRY.signals, fn)
+            REGISTRY.signals[name] = made
+        return fn
+
+    return register
+
+
+def edit(name: str, *, version: int = 1, files: Sequence[str] = ()) -> Callable[[F], F]:
+    """Register a function that gives the spans of a text to replace or remove."""
+
+    def register(fn: F) -> F:
+        _claim(name, {**REGISTRY.edits, **REGISTRY.matches}, fn)
+        REGISTRY.edits[name] = EditDef(name, fn, version, tuple(files), params_of(fn))
+        return fn
+
+    return register
+
+
+def match(
+    name: str, *, similarity: Callable[..., float] | None = None, version: int = 1, files: Sequence[str] = ()
+) -> Callable[[F], F]:
+    """Register a function that gives the keys under which copies of a document meet."""
+
+    def register(fn: F) -> F:
+        _claim(name, {**REGISTRY.edits, **REGISTRY.matches}, fn)
+        REGISTRY.matches[name] = MatchDef(name, fn, similarity, version, tuple(files), params_of(fn))
+        return fn
+
+    return register
+
+
+def _claim(name: str, taken: dict[str, Any], fn: Callable[..., Any]) -> None:
+    """A name belongs to one function. The same file loaded again may register again."""
+    old = taken.get(name)
+    if old is not None and inspect.getsourcefile(old.fn) != inspect.getsourcefile(fn):
+        raise UsageError(f"{inspect.getsourcefile(fn)}: '{name}' is already defined in {inspect.getsourcefile(old.fn)}.")
+
+
+def load_plugins(paths: Iterable[Path]) -> None:
+    """Import plug-in files so that what they register can be named. A file is imported once per process.
+
+    Raises: UsageError if a file is missing or fails to import.
+    """
+    for path in paths:
+        path = path.resolve()
+        if not path.is_file():
+            raise UsageError(f"plugin {path}: no such file.")
+        digest = sha256_file(path)
+        if REGISTRY.plugin_hashes.get(str(path)) == digest:
+            continue
+        spec = importlib.util.spec_from_file_location(f"winnow_plugin_{path.stem}_{digest[:8]}", path)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"plugin {path}: not a Python file.")
+        module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except UsageError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+            raise UsageError(f"plugin {path}: {type(error).__name__}: {error}") from error
+        REGISTRY.plugin_hashes[str(path)] = digest
+
+
+def apply_spans(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
+    """Replace spans; returns the new text and the spans that were applied, in order.
+
+    Of two spans that overlap the earlier one wins, the longer one at an equal start.
+    Raises: ValueError if a span lies outside the text.
+    """
+    applied: list[Span] = []
+    parts: list[str] = []
+    at = 0
+    for span in sorted(spans, key=lambda s: (s.start, -s.end, s.kind)):
+        if not 0 <= span.start <= span.end <= len(text):
+            raise ValueError(f"span {span.start}:{span.end} lies outside a text of {len(text)} characters")
+        if span.start < at or span.start == span.end:
+            continue
+        parts += (text[at : span.start], span.replacement)
+        at = span.end
+        applied.append(span)
+    if not applied:
+        return text, []
+    return "".join([*parts, text[at:]]), applied
+
+
+def measure(definition: SignalDef, docs: Sequence[Doc], values: dict[str, Any]) -> None:
+    """Measure one signal definition on a batch; the values land in each document's `signals`."""
+    single = len(definition.names) == 1
+    if definition.batch:
+        columns = definition.fn(list(docs), **values)
+        rows = [(v,) for v in columns] if single else list(zip(*columns, strict=True))
+    else:
+        rows = [(r,) if single else tuple(r) for r in (definition.fn(doc, **values) for doc in docs)]
+    for doc, row in zip(docs, rows, strict=True):
+        for name, value in zip(definition.names, row, strict=True):
+            doc.signals[name] = value if isinstance(value, str) or value is None else float(value)
+
+
+def resolve(where: str, definition: SignalDef | EditDef | MatchDef, given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a registered function from a recipe table, strictly checked."""
+    return check(where, given, definition.params)

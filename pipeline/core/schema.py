@@ -1,0 +1,197 @@
+"""What a document is, on disk and in memory, and the schema of the sidecars that account for it.
+
+Schemas are fixed here and never inferred from data, so that a first row without a title cannot fix a type.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+DOC_ID = pa.binary(16)
+
+DOCUMENT = pa.schema(
+    [
+        pa.field("doc_id", DOC_ID, nullable=False),  # 16 bytes, from the identity of the capture
+        ("url", pa.string()),
+        ("host", pa.string()),
+        pa.field("text", pa.string(), nullable=False),
+        ("title", pa.string()),
+        ("date", pa.string()),  # publication date, ISO 8601, as the page states it
+        ("n_links", pa.int32()),
+        ("capture_time", pa.timestamp("us", tz="UTC")),
+        ("source", pa.string()),  # input file, relative to the input root
+        ("source_offset", pa.int64()),  # byte offset of the WARC record, or row number in JSONL and Parquet
+        ("http_status", pa.int16()),
+        ("content_type", pa.string()),
+        ("charset_declared", pa.string()),
+        ("charset", pa.string()),  # the charset that the text was decoded with
+        ("extractor", pa.string()),
+        pa.field("rights", pa.list_(pa.string())),  # opt-out signals seen on the capture, for example "noai"
+        ("language", pa.string()),
+        ("language_score", pa.float32()),
+        ("metadata", pa.string()),  # further columns of JSONL and Parquet input, as one JSON object
+    ]
+)
+
+VALUE = pa.struct(
+    [
+        ("reason", pa.string()),
+        ("signal", pa.string()),
+        ("value", pa.float64()),
+        ("text_value", pa.string()),  # for a signal that is a name, not a number (language)
+        ("min", pa.float64()),
+        ("max", pa.float64()),
+    ]
+)
+
+DECISION = pa.schema(
+    [
+        pa.field("doc_id", DOC_ID, nullable=False),
+        ("url", pa.string()),
+        ("host", pa.string()),
+        pa.field("gate", pa.string(), nullable=False),
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),  # every failing rule of that gate
+        ("values", pa.list_(VALUE)),
+        ("text_bytes", pa.int64()),  # UTF-8 bytes of the text that was dropped; 0 before there is a text
+        ("sample", pa.string()),  # the first characters of what was dropped, for the report
+        ("kept_doc_id", DOC_ID),  # for a copy: the document kept in its place
+        ("similarity", pa.float64()),
+        ("note", pa.string()),
+        ("source", pa.string()),
+        ("source_offset", pa.int64()),
+    ]
+)
+
+EDIT = pa.schema(
+    [
+        pa.field("doc_id", DOC_ID, nullable=False),
+        pa.field("gate", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),  # characters, in the text before this gate's edits
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("replacement", pa.string(), nullable=False),  # never the removed text
+    ]
+)
+
+SAMPLE_CHARS = 400
+
+
+def doc_id_of_record(record_id: str) -> bytes:
+    """16 bytes from a WARC-Record-ID: the bytes of its UUID, else a BLAKE2b-128 hash of the header value."""
+    match = re.fullmatch(r"<?urn:uuid:([0-9a-fA-F-]{36})>?", record_id.strip())
+    if match:
+        return uuid.UUID(match[1]).bytes
+    return hashlib.blake2b(record_id.strip().encode(), digest_size=16).digest()
+
+
+def doc_id_of_row(source: str, row: int) -> bytes:
+    """16 bytes from a source file's name (relative to its input root) and a row number or byte offset."""
+    return hashlib.blake2b(f"{source}\0{row}".encode(), digest_size=16).digest()
+
+
+# A word: a run of letters, digits and combining marks, with inner apostrophes and hyphens ("don't", "well-kept").
+# Scripts written without spaces come out as long runs here; a splitter per language replaces this for them.
+WORD = re.compile(r"[^\W_]+(?:['’\-‐][^\W_]+)*")
+
+
+@dataclass
+class Doc:
+    """One document as a signal, an edit or a match sees it. Derived views are computed once and shared."""
+
+    doc_id: bytes
+    text: str
+    url: str = ""
+    host: str = ""
+    language: str | None = None
+    language_score: float | None = None
+    rights: Sequence[str] = ()
+    n_links: int | None = None
+    capture_time: datetime | None = None
+    date: str | None = None
+    title: str | None = None
+    source: str = ""
+    source_offset: int = 0
+    signals: dict[str, float | str | None] = field(default_factory=dict)
+
+    @cached_property
+    def words(self) -> list[str]:
+        return WORD.findall(self.text)
+
+    @cached_property
+    def lower_words(self) -> list[str]:
+        return [w.lower() for w in self.words]
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines with something on them, stripped."""
+        return [s for line in self.text.splitlines() if (s := line.strip())]
+
+    @cached_property
+    def paragraphs(self) -> list[str]:
+        """Parts between blank lines, stripped, empty ones left out."""
+        return [s for part in re.split(r"\n\s*\n", self.text) if (s := part.strip())]
+
+    @cached_property
+    def text_bytes(self) -> int:
+        return len(self.text.encode())
+
+    def with_text(self, text: str) -> Doc:
+        """The same capture with another text; views and the language are those of the new object."""
+        return Doc(
+            **{k: getattr(self, k) for k in _DOC_FIELDS if k not in ("text", "signals")},
+            text=text,
+            signals=dict(self.signals),
+        )
+
+
+_DOC_FIELDS = tuple(Doc.__dataclass_fields__)
+
+
+def docs_of(table: pa.Table) -> list[Doc]:
+    """The rows of a table with (some of) the DOCUMENT columns as Doc objects."""
+    names = [n for n in _DOC_FIELDS if n in table.column_names]
+    docs = []
+    for row in table.select(names).to_pylist():
+        row["url"], row["host"] = row.get("url") or "", row.get("host") or ""
+        row["rights"] = row.get("rights") or ()
+        row["source"] = row.get("source") or ""
+        row["source_offset"] = row.get("source_offset") or 0
+        docs.append(Doc(**row))
+    return docs
+
+
+def decision(
+    doc: Doc,
+    gate: str,
+    reasons: Sequence[str],
+    *,
+    values: Sequence[dict[str, Any]] = (),
+    kept: bytes | None = None,
+    similarity: float | None = None,
+    note: str | None = None,
+) -> dict[str, Any]:
+    """One row of the DECISION schema."""
+    return {
+        "doc_id": doc.doc_id,
+        "url": doc.url,
+        "host": doc.host,
+        "gate": gate,
+        "reasons": list(reasons),
+        "values": [{"text_value": None, **v} for v in values],
+        "text_bytes": doc.text_bytes,
+        "sample": doc.text[:SAMPLE_CHARS],
+        "kept_doc_id": kept,
+        "similarity": similarity,
+        "note": note,
+        "source": doc.source,
+        "source_offset": doc.source_offset,
+    }
