@@ -1,0 +1,114 @@
+"""A dataset: a directory of immutable files with a manifest that was written last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.errors import DataError
+from pipeline.core.files import read_json, sha256_file
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, or a part of one, that a task reads. `sha256` is that of the whole file."""
+
+    path: Path
+    sha256: str
+    name: str = ""  # relative to the input root; part of a document's identity
+    start: int = 0
+    end: int | None = None
+    kind: str = ""
+
+    def identity(self) -> list[Any]:
+        """What a shard record keeps of it: no absolute path, so a moved run is still finished."""
+        return [self.name or self.path.name, self.sha256, self.start, self.end]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A sealed step. Open one with `open_dataset`."""
+
+    dir: Path
+    manifest: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        return str(self.manifest["key"])
+
+    @property
+    def step(self) -> str:
+        return str(self.manifest["step"])
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        return dict(self.manifest["counts"])
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self.manifest["lineage"]["params"])
+
+    @cached_property
+    def file_hashes(self) -> dict[str, str]:
+        return {name: f["sha256"] for name, f in self.manifest["files"].items()}
+
+    def files(self, folder: str) -> list[Path]:
+        """Files of one sub-folder in shard order."""
+        return [self.dir / n for n in sorted(self.manifest["files"]) if n.startswith(folder + "/")]
+
+    def shards(self) -> list[int]:
+        return sorted(int(s) for s in self.manifest["shards"])
+
+    def source(self, relative: str) -> Source:
+        """One of its files as the input of a task."""
+        return Source(self.dir / relative, self.manifest["files"][relative]["sha256"], name=relative)
+
+    def table(self, folder: str, columns: list[str] | None = None) -> pa.Table:
+        """All rows of one sub-folder in shard order. For what fits in memory: decisions, signals, small data."""
+        parts = [pq.read_table(path, columns=columns) for path in self.files(folder)]
+        return pa.concat_tables(parts) if parts else pa.table({})
+
+    def batches(self, folder: str, columns: list[str] | None = None, rows: int = 1_000) -> Iterator[pa.RecordBatch]:
+        for path in self.files(folder):
+            with pq.ParquetFile(path) as f:
+                yield from f.iter_batches(batch_size=rows, columns=columns)
+
+
+def is_dataset(path: Path) -> bool:
+    return (path / MANIFEST).is_file()
+
+
+def open_dataset(path: Path) -> Dataset:
+    """Open a sealed step. Raises: DataError if it was never finished or its manifest is damaged."""
+    if not is_dataset(path):
+        state = "not finished: it has no manifest.json" if path.is_dir() else "no such directory"
+        raise DataError(f"{path}: {state}.")
+    try:
+        manifest = read_json(path / MANIFEST)
+        for field in ("step", "key", "files", "counts", "shards", "lineage"):
+            manifest[field]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path / MANIFEST}: damaged ({error}).") from error
+    return Dataset(path, manifest)
+
+
+def verify_files(dataset: Dataset) -> Iterator[str]:
+    """Every file that is missing, or whose bytes or rows are not what the manifest says."""
+    for name, entry in sorted(dataset.manifest["files"].items()):
+        path = dataset.dir / name
+        if not path.is_file():
+            yield f"{name}: missing"
+        elif sha256_file(path) != entry["sha256"]:
+            yield f"{name}: its sha256 is not the one in the manifest"
+        elif entry.get("rows") is not None and name.endswith(".parquet"):
+            rows = pq.read_metadata(path).num_rows
+            if rows != entry["rows"]:
+                yield f"{name}: {rows} rows, the manifest says {entry['rows']}"
