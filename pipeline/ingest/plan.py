@@ -1,0 +1,205 @@
+"""Which files are read, and how they are cut into shards.
+
+A file's name in winnow is its path below the input it was found under, so moving a folder changes nothing. Large files
+are split at record boundaries, small ones are joined, by rules that depend on the input alone. The plan is kept in
+`plan.json`: files that were there keep their shards, new files get new ones.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow.parquet as pq
+import zstandard
+
+from pipeline.core.dataset import Source
+from pipeline.core.errors import DataError, UsageError
+from pipeline.core.files import read_json, sha256_file, write_json
+
+KINDS = {
+    "warc": (".warc", ".warc.gz", ".warc.zst", ".wet", ".wet.gz"),
+    "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".ndjson", ".ndjson.gz", ".ndjson.zst", ".json.gz"),
+    "parquet": (".parquet",),
+}
+SUFFIXES = tuple(s for group in KINDS.values() for s in group)
+
+
+@dataclass(frozen=True)
+class InputFile:
+    path: Path
+    name: str
+    kind: str
+
+
+def kind_of(path: Path) -> str | None:
+    return next((kind for kind, suffixes in KINDS.items() if path.name.lower().endswith(suffixes)), None)
+
+
+def find_inputs(patterns: Sequence[str | Path], base: Path = Path()) -> list[InputFile]:
+    """Files for paths, folders and glob patterns, sorted by name.
+
+    Raises: UsageError if a pattern matches nothing, a file is of no known kind, or two files share a name.
+    """
+    found: dict[str, InputFile] = {}
+    for pattern in map(str, patterns):
+        for path, root in _expand(pattern, base):
+            kind = kind_of(path)
+            if kind is None:
+                raise UsageError(f"{path}: unknown kind of input. winnow reads {', '.join(SUFFIXES)}.")
+            name = path.relative_to(root).as_posix()
+            if name in found and found[name].path.resolve() != path.resolve():
+                raise UsageError(
+                    f"{path} and {found[name].path}: two inputs share the name {name!r}, which is part of a document's "
+                    "identity. Give their common parent folder as the input instead."
+                )
+            found[name] = InputFile(path, name, kind)
+    return [found[name] for name in sorted(found)]
+
+
+def _expand(pattern: str, base: Path) -> Iterator[tuple[Path, Path]]:
+    path = base / Path(pattern).expanduser()
+    if path.is_dir():
+        files = [p for p in sorted(path.rglob("*")) if p.is_file() and kind_of(p)]
+        if not files:
+            raise UsageError(f"{path}: no input in this folder. winnow reads {', '.join(SUFFIXES)}.")
+        yield from ((p, path) for p in files)
+    elif path.is_file():
+        yield path, path.parent
+    elif glob.has_magic(str(path)):
+        matched = [Path(p) for p in sorted(glob.glob(str(path), recursive=True)) if Path(p).is_file()]
+        if not matched:
+            raise UsageError(f"{path}: no file matches.")
+        parts = path.parts
+        fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+        yield from ((p, Path(*parts[:fixed])) for p in matched)
+    else:
+        raise UsageError(f"{path}: no such file or folder.")
+
+
+def plan_shards(files: Sequence[InputFile], folder: Path, shard_bytes: int) -> tuple[list[list[Source]], list[str]]:
+    """The parts each shard reads, and a line for every file left out because it is the same as another.
+
+    Args:
+        files: what `find_inputs` gave.
+        folder: the step's directory; the plan is kept there.
+        shard_bytes: files larger than this are split, smaller ones joined up to it (bytes on disk).
+
+    Raises: DataError if a file cannot be read.
+    """
+    path = folder / "plan.json"
+    old: dict[str, Any] = read_json(path) if path.exists() else {"files": {}, "shards": []}
+    known = {}
+    for file in files:
+        stat = file.path.stat()
+        entry = old["files"].get(file.name)
+        if not entry or (entry["bytes"], entry["mtime_ns"]) != (stat.st_size, stat.st_mtime_ns):
+            entry = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256_file(file.path)}
+        known[file.name] = entry
+    by_hash: dict[str, str] = {}
+    left_out = []
+    for name, entry in known.items():
+        first = by_hash.setdefault(entry["sha256"], name)
+        if first != name:
+            left_out.append(f"{name}: identical to {first}, read once")
+    read = set(by_hash.values())
+    shards: list[list[list[Any]]] = []
+    for shard in old["shards"]:
+        same = all(n in read and known[n]["sha256"] == sha for n, sha, _, _ in shard)
+        shards.append(shard if same else [])
+    placed = {part[0] for shard in shards for part in shard}
+    shards += _cut([f for f in files if f.name in read - placed], known, shard_bytes)
+    write_json(path, {"files": known, "shards": shards})
+    by_name = {f.name: f for f in files}
+    return [
+        [Source(by_name[n].path, sha, n, start, end, by_name[n].kind) for n, sha, start, end in shard]
+        for shard in shards
+    ], left_out
+
+
+def _cut(files: Sequence[InputFile], known: dict[str, Any], shard_bytes: int) -> list[list[list[Any]]]:
+    shards: list[list[list[Any]]] = []
+    size = 0
+    for file in files:
+        entry = known[file.name]
+        if entry["bytes"] > shard_bytes:
+            cuts = [0, *_boundaries(file, entry["bytes"], shard_bytes)]
+            ends: list[int | None] = [*cuts[1:], None]
+            shards += [[[file.name, entry["sha256"], a, b]] for a, b in zip(cuts, ends, strict=True)]
+            size = shard_bytes
+        else:
+            if not shards or size + entry["bytes"] > shard_bytes:
+                shards.append([])
+                size = 0
+            shards[-1].append([file.name, entry["sha256"], 0, None])
+            size += entry["bytes"]
+    return shards
+
+
+def _boundaries(file: InputFile, size: int, step: int) -> list[int]:
+    """Where a large file is cut: WARC byte offsets, Parquet row groups, JSONL byte offsets or (compressed) lines."""
+    try:
+        if file.kind == "parquet":
+            return _parquet_cuts(file.path, step)
+        if file.kind == "warc":
+            return _warc_cuts(file.path, step)
+        if file.path.suffix in (".gz", ".zst"):
+            return _line_cuts(file.path, size, step)
+        return _byte_cuts(file.path, size, step)
+    except (OSError, EOFError, zstandard.ZstdError) as error:
+        raise DataError(f"{file.path}: {error}") from error
+
+
+def _parquet_cuts(path: Path, step: int) -> list[int]:
+    meta = pq.read_metadata(path)
+    cuts, size = [], 0
+    for i in range(meta.num_row_groups):
+        size += meta.row_group(i).total_byte_size
+        if size > step and i:
+            cuts.append(i)
+            size = meta.row_group(i).total_byte_size
+    return cuts
+
+
+def _warc_cuts(path: Path, step: int) -> list[int]:
+    from pipeline.ingest.warc import offsets
+
+    cuts: list[int] = []
+    for offset in offsets(path):
+        if offset >= (len(cuts) + 1) * step:
+            cuts.append(offset)
+    return cuts
+
+
+def _byte_cuts(path: Path, size: int, step: int) -> list[int]:
+    cuts = []
+    with open(path, "rb") as f:
+        for at in range(step, size, step):
+            f.seek(at)
+            f.readline()
+            if f.tell() < size and (not cuts or f.tell() > cuts[-1]):
+                cuts.append(f.tell())
+    return cuts
+
+
+def _line_cuts(path: Path, size: int, step: int) -> list[int]:
+    """Line numbers that cut a compressed file into parts of about equal length; every part reads past those before."""
+    with open_stream(path) as f:
+        lines = sum(1 for _ in f)
+    parts = min(-(-size // step), max(lines, 1))
+    return [lines * i // parts for i in range(1, parts)]
+
+
+def open_stream(path: Path) -> IO[bytes]:
+    """A file's bytes, decompressed if its name says so."""
+    if path.suffix == ".gz":
+        return gzip.open(path)
+    if path.suffix == ".zst":
+        reader = zstandard.ZstdDecompressor().stream_reader(open(path, "rb"), read_across_frames=True, closefd=True)
+        return io.BufferedReader(reader, 1 << 20)
+    return open(path, "rb")
