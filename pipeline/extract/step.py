@@ -1,0 +1,265 @@
+"""The extract step: captures and rows in, documents and recorded decisions out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from pipeline.core.dataset import Dataset, Source
+from pipeline.core.errors import UsageError
+from pipeline.core.executor import Executor
+from pipeline.core.files import write_parquet
+from pipeline.core.schema import DECISION, DOCUMENT, Doc, decision, doc_id_of_record, doc_id_of_row
+from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, claim, run_step
+from pipeline.extract.charset import decode
+from pipeline.extract.worker import ExtractWorker
+from pipeline.ingest.plan import find_inputs, plan_shards
+from pipeline.ingest.rows import jsonl_rows, parquet_rows
+from pipeline.ingest.warc import Capture, captures
+
+VERSION = 1
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """`[extract]`: what is read, and how pages become text.
+
+    Attributes:
+        inputs: files, folders or glob patterns, instead of a crawl; relative to the recipe.
+        extractor: engine for HTML.
+        max_page_bytes: a longer body (after decompression) or line is dropped as page_too_large.
+        max_cpu_s: CPU seconds that the extraction of one page may take.
+        max_memory_mb: address space of the extraction process.
+        shard_bytes: inputs are split and joined to about this size on disk.
+        text_column, url_column, id_column: columns of JSONL and Parquet rows; an id column, where rows have one,
+            makes the identity of a document independent of its place in the file.
+    """
+
+    inputs: list[str] = field(default_factory=list)
+    extractor: str = "trafilatura"
+    max_page_bytes: int = 10_000_000
+    max_cpu_s: float = 20.0
+    max_memory_mb: int = 4_096
+    shard_bytes: int = 64_000_000
+    text_column: str = "text"
+    url_column: str = "url"
+    id_column: str = ""
+
+
+def extract(
+    config: ExtractConfig,
+    space: Workspace,
+    executor: Executor,
+    *,
+    inputs: Sequence[str | Path],
+    base: Path = Path(),
+    upstream: dict[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Turn input files into a dataset of documents.
+
+    Args:
+        inputs: files, folders or globs; relative ones start at `base`.
+        upstream: keys of the steps that made the inputs.
+
+    Raises: UsageError for inputs that cannot be read; StepError if a shard fails.
+    """
+    from pipeline.extract.engines import ENGINES
+
+    if config.extractor not in ENGINES:
+        raise UsageError(f"extract.extractor: no extractor '{config.extractor}'. winnow has: {', '.join(ENGINES)}.")
+    params = {k: v for k, v in vars(config).items() if k != "inputs"}
+    if not upstream:
+        params["inputs"] = sorted(config.inputs)
+    engine = {config.extractor: importlib.metadata.version(config.extractor)}
+    plan = Plan("extract", {**params, "engine": engine}, version=VERSION, upstream=upstream or {})
+    folder = space.dir(plan)
+    files = find_inputs(inputs, base)
+    claim(plan, folder)
+    shards, left_out = plan_shards(files, folder, config.shard_bytes)
+    tasks = [Task("extract", i, tuple(parts), folder, config) for i, parts in enumerate(shards)]
+    extra = {"left_out": left_out, "kind": "documents"}
+    return run_step(plan, folder, tasks, extract_shard, executor, progress=progress, extra=extra)
+
+
+def extract_shard(task: Task) -> ShardResult:
+    """Documents and decisions of one shard, in input order."""
+    config: ExtractConfig = task.args
+    documents: list[dict[str, Any]] = []
+    decisions: list[dict[str, Any]] = []
+    errors: list[str] = []
+    with ExtractWorker(
+        config.extractor, max_cpu_s=config.max_cpu_s, max_memory_bytes=config.max_memory_mb << 20
+    ) as worker:
+        for source in task.inputs:
+            for row, dropped in _read(source, config, worker):
+                if dropped is None:
+                    documents.append(row)
+                else:
+                    decisions.append(_decide(row, *dropped))
+                    if dropped[1] == "broken_record":
+                        errors.append(f"{source.name} at {row['source_offset']}: {dropped[2]}")
+    table = pa.Table.from_pylist(documents, DOCUMENT)
+    data, sidecar = task.file("data"), task.file("decisions")
+    write_parquet(data, table, row_group_rows=1_000)
+    write_parquet(sidecar, pa.Table.from_pylist(decisions, DECISION))
+    dropped_by_gate: dict[str, int] = {}
+    for d in decisions:
+        dropped_by_gate[d["gate"]] = dropped_by_gate.get(d["gate"], 0) + 1
+    counts = {
+        "rows_in": len(documents) + len(decisions),
+        "rows_out": len(documents),
+        "dropped": dropped_by_gate,
+        "text_bytes": sum(len(d["text"].encode()) for d in documents),
+    }
+    return ShardResult({data: len(documents), sidecar: len(decisions)}, counts, errors)
+
+
+Dropped = tuple[str, str, str | None]  # gate, reason, note
+
+
+def _read(
+    source: Source, config: ExtractConfig, worker: ExtractWorker
+) -> Iterator[tuple[dict[str, Any], Dropped | None]]:
+    if source.kind == "warc":
+        for capture in captures(source.path, source.start, source.end, max_bytes=config.max_page_bytes):
+            yield _from_capture(capture, source, worker)
+    elif source.kind == "jsonl":
+        for position, row in jsonl_rows(source, max_bytes=config.max_page_bytes):
+            yield _from_row(row, position, source, config)
+    else:
+        for position, item in parquet_rows(source):
+            yield _from_row(item, position, source, config)
+
+
+def _blank(source: Source, offset: int, url: str = "") -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(DOCUMENT.names)
+    row.update(
+        doc_id=doc_id_of_row(source.name, offset),
+        text="",
+        source=source.name,
+        source_offset=offset,
+        rights=[],
+    )
+    _set_url(row, url)
+    return row
+
+
+def _set_url(row: dict[str, Any], url: str) -> None:
+    row["url"] = url or None
+    try:
+        row["host"] = (urlsplit(url).hostname or "") if url else ""
+    except ValueError:
+        row["host"] = ""
+
+
+def _from_capture(
+    capture: Capture, source: Source, worker: ExtractWorker
+) -> tuple[dict[str, Any], Dropped | None]:
+    row = _blank(source, capture.offset, capture.url)
+    if capture.record_id:
+        row["doc_id"] = doc_id_of_record(capture.record_id)
+    media = capture.content_type.split(";")[0].strip().lower()
+    row.update(capture_time=capture.time, http_status=capture.status, content_type=media or None)
+    if capture.broken:
+        return row, ("ingest", "broken_record", capture.broken)
+    if capture.too_large:
+        return row, ("ingest", "page_too_large", f"{capture.too_large:,} bytes")
+    if capture.status is not None and 300 <= capture.status < 400:
+        return row, ("ingest", "http_redirect", f"HTTP {capture.status} to {_header(capture, 'location')}")
+    if capture.status is not None and capture.status != 200:
+        return row, ("ingest", "http_error", f"HTTP {capture.status}")
+    if urlsplit(capture.url).path == "/robots.txt":
+        return row, ("ingest", "robots_file", None)
+    if not capture.conversion and not capture.body.strip():
+        return row, ("ingest", "empty_body", None)
+    if not capture.conversion and media not in (*HTML_TYPES, "text/plain", ""):
+        return row, ("ingest", "not_text", media)
+    if b"\0" in capture.body[:1024] and not capture.body.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return row, ("ingest", "not_text", "binary content")
+    decoded = decode(capture.body, capture.content_type)
+    row.update(charset=decoded.charset, charset_declared=decoded.declared)
+    header_rights = [_header(capture, "x-robots-tag")] if _header(capture, "x-robots-tag") else []
+    if capture.conversion or media == "text/plain":
+        row.update(text=decoded.text.strip(), extractor="plain", rights=_rights(header_rights, ()))
+        return row, None if row["text"] else ("extract", "empty_text", None)
+    outcome = worker.extract(decoded.text, capture.url)
+    row.update(
+        text=_clean(outcome.text),
+        title=outcome.title,
+        date=outcome.date,
+        n_links=outcome.n_links,
+        extractor=worker.args[0],
+        rights=_rights(header_rights, outcome.rights),
+    )
+    if outcome.failure:
+        return row, ("extract", outcome.failure, outcome.note)
+    return row, None if row["text"] else ("extract", "empty_text", None)
+
+
+def _header(capture: Capture, name: str) -> str:
+    return ", ".join(v for k, v in capture.headers if k.lower() == name)
+
+
+def _rights(headers: Sequence[str], meta: Sequence[str]) -> list[str]:
+    from pipeline.extract.engines import opt_out_tokens
+
+    return sorted({*meta, *(t for h in headers for t in opt_out_tokens(h))})
+
+
+def _clean(text: str) -> str:
+    """Text that can be stored: lone surrogates have no UTF-8 form, and NUL has no place in a text."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "").strip()
+
+
+def _from_row(
+    item: dict[str, Any] | str, position: int, source: Source, config: ExtractConfig
+) -> tuple[dict[str, Any], Dropped | None]:
+    row = _blank(source, position)
+    if isinstance(item, str):
+        return row, ("ingest", "broken_record", item)
+    url = item.get(config.url_column)
+    _set_url(row, str(url) if url else "")
+    if config.id_column and item.get(config.id_column) is not None:
+        row["doc_id"] = doc_id_of_record(str(item[config.id_column]))
+    text = item.get(config.text_column)
+    if not isinstance(text, str):
+        return row, ("ingest", "no_text", f"no text in column '{config.text_column}'")
+    row["text"] = _clean(text)
+    row["extractor"] = "given"
+    row["title"] = item["title"] if isinstance(item.get("title"), str) else None
+    row["date"] = str(item["date"]) if item.get("date") else None
+    row["capture_time"] = _as_time(item.get("date"))
+    used = {config.text_column, config.url_column, "title", "date"}
+    rest = {k: v for k, v in item.items() if k not in used}
+    row["metadata"] = json.dumps(rest, sort_keys=True, ensure_ascii=False, default=str) if rest else None
+    if len(row["text"].encode()) > config.max_page_bytes:
+        return row, ("ingest", "page_too_large", f"{len(row['text'].encode()):,} bytes")
+    return row, None if row["text"] else ("ingest", "empty_text", None)
+
+
+def _as_time(value: Any) -> datetime | None:
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    try:
+        made = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return made if made.tzinfo else made.replace(tzinfo=UTC)
+
+
+def _decide(row: dict[str, Any], gate: str, reason: str, note: str | None) -> dict[str, Any]:
+    doc = Doc(
+        row["doc_id"], row["text"] or "", url=row["url"] or "", host=row["host"] or "",
+        source=row["source"], source_offset=row["source_offset"],
+    )  # fmt: skip
+    return decision(doc, gate, [reason], note=note)
