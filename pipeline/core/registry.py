@@ -51,7 +51,8 @@ class SignalDef:
     fn: Callable[..., Any]
     batch: bool
     version: int
-    files: tuple[str, ...]  # names of parameters that are paths: their content counts in the step key
+    files: tuple[str, ...]  # names of parameters that are files: their content counts in the step key
+    text: tuple[str, ...]  # names whose value is a text (a language), not a number
     params: dict[str, Param] = field(default_factory=dict)
 
 
@@ -75,6 +76,7 @@ class MatchDef:
     name: str
     fn: Callable[..., Iterable[bytes]]
     similarity: Callable[..., float] | None
+    reason: str
     version: int
     files: tuple[str, ...]
     params: dict[str, Param] = field(default_factory=dict)
@@ -103,12 +105,12 @@ REGISTRY = Registry()
 
 
 def signal(
-    *names: str, batch: bool = False, version: int = 1, files: Sequence[str] = ()
+    *names: str, batch: bool = False, version: int = 1, files: Sequence[str] = (), text: Sequence[str] = ()
 ) -> Callable[[F], F]:
     """Register a function that measures documents. Raise `version` when its results change."""
 
     def register(fn: F) -> F:
-        made = SignalDef(names, fn, batch, version, tuple(files), params_of(fn))
+        made = SignalDef(names, fn, batch, version, tuple(files), tuple(text), params_of(fn))
         for name in names:
             _claim(name, REGISTRY.signals, fn)
             REGISTRY.signals[name] = made
@@ -129,13 +131,18 @@ def edit(name: str, *, version: int = 1, files: Sequence[str] = ()) -> Callable[
 
 
 def match(
-    name: str, *, similarity: Callable[..., float] | None = None, version: int = 1, files: Sequence[str] = ()
+    name: str,
+    *,
+    similarity: Callable[..., float] | None = None,
+    reason: str = "",
+    version: int = 1,
+    files: Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Register a function that gives the keys under which copies of a document meet."""
 
     def register(fn: F) -> F:
         _claim(name, {**REGISTRY.edits, **REGISTRY.matches}, fn)
-        REGISTRY.matches[name] = MatchDef(name, fn, similarity, version, tuple(files), params_of(fn))
+        REGISTRY.matches[name] = MatchDef(name, fn, similarity, reason or f"{name}_copy", version, tuple(files), params_of(fn))
         return fn
 
     return register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from pipeline.core.files import write_parquet
 from pipeline.core.schema import DECISION, DOCUMENT, Doc, decision, doc_id_of_record, doc_id_of_row
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, claim, run_step
 from pipeline.extract.charset import decode
+from pipeline.extract.rights import meta_rights, opt_out_tokens
 from pipeline.extract.worker import ExtractWorker
 from pipeline.ingest.plan import find_inputs, plan_shards
 from pipeline.ingest.rows import jsonl_rows, parquet_rows
@@ -27,6 +29,8 @@ from pipeline.ingest.warc import Capture, captures
 
 VERSION = 1
 HTML_TYPES = ("text/html", "application/xhtml+xml")
+EXTRACTORS = ("trafilatura",)
+_LINK = re.compile(r"<a\b[^>]*\bhref\s*=", re.I)
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,8 @@ def extract(
 
     Raises: UsageError for inputs that cannot be read; StepError if a shard fails.
     """
-    from pipeline.extract.engines import ENGINES
-
-    if config.extractor not in ENGINES:
-        raise UsageError(f"extract.extractor: no extractor '{config.extractor}'. winnow has: {', '.join(ENGINES)}.")
+    if config.extractor not in EXTRACTORS:
+        raise UsageError(f"extract.extractor: no extractor '{config.extractor}'. winnow has: {', '.join(EXTRACTORS)}.")
     params = {k: v for k, v in vars(config).items() if k != "inputs"}
     if not upstream:
         params["inputs"] = sorted(config.inputs)
@@ -197,9 +199,9 @@ def _from_capture(
         text=_clean(outcome.text),
         title=outcome.title,
         date=outcome.date,
-        n_links=outcome.n_links,
-        extractor=worker.args[0],
-        rights=_rights(header_rights, outcome.rights),
+        n_links=len(_LINK.findall(decoded.text)),
+        extractor=worker.engine,
+        rights=_rights(header_rights, meta_rights(decoded.text)),
     )
     if outcome.failure:
         return row, ("extract", outcome.failure, outcome.note)
@@ -211,8 +213,6 @@ def _header(capture: Capture, name: str) -> str:
 
 
 def _rights(headers: Sequence[str], meta: Sequence[str]) -> list[str]:
-    from pipeline.extract.engines import opt_out_tokens
-
     return sorted({*meta, *(t for h in headers for t in opt_out_tokens(h))})
 
 

@@ -26,8 +26,6 @@ class Extracted:
     text: str = ""
     title: str | None = None
     date: str | None = None
-    n_links: int = 0
-    rights: tuple[str, ...] = ()
     failure: str | None = None
     note: str | None = None
 
@@ -42,6 +40,7 @@ class ExtractWorker:
     """
 
     def __init__(self, engine: str, *, max_cpu_s: float, max_memory_bytes: int) -> None:
+        self.engine = engine
         self.args = (engine, max_cpu_s, max_memory_bytes)
         self._process: Any = None
         self._pipe: Connection | None = None

@@ -1,0 +1,24 @@
+"""Signals that restate what is known about a capture, so that rules can use it."""
+
+from __future__ import annotations
+
+from pipeline.core.registry import signal
+from pipeline.core.schema import Doc
+
+
+@signal("opt_out_count")
+def opt_out_count(doc: Doc) -> int:
+    """Opt-out signals seen on the capture (noai and its like)."""
+    return len(doc.rights)
+
+
+@signal("text_bytes")
+def text_bytes(doc: Doc) -> int:
+    """UTF-8 bytes of the text."""
+    return doc.text_bytes
+
+
+@signal("link_count")
+def link_count(doc: Doc) -> float | None:
+    """Links on the page; nothing where the input was not HTML."""
+    return doc.n_links
