@@ -38,7 +38,7 @@ def jaccard(a: Doc, b: Doc, *, shingle_words: int, **_: Any) -> float:
 
 @cache
 def _family(permutations: int, seed: int) -> Any:
-    """One MinHash per process whose random permutations all others share."""
+    """One empty MinHash per process; its copies share the random permutations."""
     return MinHash(num_perm=permutations, seed=seed)
 
 
@@ -63,9 +63,7 @@ def minhash(
     parts = shingles(doc, shingle_words)
     if not parts:
         return
-    sketch = MinHash(
-        num_perm=bands * rows_per_band, seed=seed, permutations=_family(bands * rows_per_band, seed).permutations
-    )
+    sketch = _family(bands * rows_per_band, seed).copy()
     sketch.update_batch(sorted(parts))
     values = np.asarray(sketch.hashvalues, dtype="<u8").reshape(bands, rows_per_band)
     for band, row in enumerate(values):

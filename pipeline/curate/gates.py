@@ -1,0 +1,207 @@
+"""From the gate names of a recipe to what runs: rule sets, edits and matches with checked parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pipeline.edits
+import pipeline.matching
+import pipeline.signals  # noqa: F401 - these imports register the built-ins
+from pipeline.core.errors import RecipeError, did_you_mean
+from pipeline.core.files import sha256_file
+from pipeline.core.registry import REGISTRY, EditDef, MatchDef, SignalDef, load_plugins, resolve
+from pipeline.core.rules import RuleSet, configure, load_rule_set
+from pipeline.models import find_model, known_models
+
+RULES_DIR = Path(__file__).parent.parent / "rules"
+LISTS_DIR = Path(__file__).parent.parent / "lists"
+
+
+@dataclass(frozen=True)
+class CurateConfig:
+    """`[curate]`: the gates, in order. `[curate.GATE]` holds a gate's parameters or a rule set's other bounds.
+
+    Attributes:
+        gates: names of rule sets, edits and matches; `language:en,de` gives a rule set its argument.
+        rules: further rule set files (TOML), relative to the recipe.
+        keep: which copy of several stays: fields and signals measured before, the first that differs decides; a
+            leading '-' prefers the larger value. Ties go to the smallest doc_id.
+        measure_dropped: go on measuring documents that a gate dropped, so that `winnow whatif` can answer about them.
+    """
+
+    gates: list[str] = field(
+        default_factory=lambda: [
+            "rights", "language:en", "gopher_quality", "gopher_repetition", "toxicity", "pii", "exact", "minhash",
+        ]
+    )  # fmt: skip
+    rules: list[str] = field(default_factory=list)
+    keep: list[str] = field(default_factory=lambda: ["-text_bytes", "capture_time"])
+    measure_dropped: bool = True
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SignalsConfig:
+    """`[signals.NAME]`: parameters of signals."""
+
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate, ready to run and to pickle: functions are named, not held."""
+
+    name: str
+    kind: Literal["rules", "edit", "match"]
+    rules: RuleSet | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)  # what enters the step key
+
+    @property
+    def edit(self) -> EditDef:
+        return REGISTRY.edits[self.name]
+
+    @property
+    def match(self) -> MatchDef:
+        return REGISTRY.matches[self.name]
+
+
+@dataclass(frozen=True)
+class Curation:
+    """A whole recipe's curation, as workers receive it."""
+
+    gates: tuple[Gate, ...]
+    signal_params: Mapping[str, Mapping[str, Any]]  # first name of a definition -> parameters
+    keep: tuple[str, ...]
+    measure_dropped: bool
+    plugins: tuple[Path, ...]
+    files: Mapping[str, str]  # plug-ins, models and lists -> sha256
+
+    def load(self) -> None:
+        """Make the plug-ins' functions known in this process."""
+        load_plugins(self.plugins)
+
+    def signal_def(self, name: str) -> SignalDef:
+        return REGISTRY.find_signal(name, "signals")
+
+
+@cache
+def builtin_rule_sets() -> dict[str, RuleSet]:
+    return {r.name: r for r in map(load_rule_set, sorted(RULES_DIR.glob("*.toml")))}
+
+
+def build(
+    config: CurateConfig,
+    signals: SignalsConfig,
+    *,
+    where: str = "recipe",
+    base: Path = Path(),
+    plugins: Sequence[Path] = (),
+    extra_signals: Sequence[str] = (),
+) -> Curation:
+    """Check every gate, parameter, signal and file that a recipe names.
+
+    Args:
+        where: the recipe's name in messages.
+        base: folder of the recipe, for relative paths.
+        plugins: files to load first.
+        extra_signals: signals to measure besides those that rules need.
+
+    Raises: RecipeError with a suggestion; MissingModelError; UsageError for a bad plug-in.
+    """
+    load_plugins(plugins)
+    rule_sets = dict(builtin_rule_sets())
+    for path in config.rules:
+        own = load_rule_set(base / path)
+        rule_sets[own.name] = own
+    names = [g.partition(":")[0] for g in config.gates]
+    known = sorted({*rule_sets, *REGISTRY.gate_names()})
+    for name in [*names, *config.tables]:
+        if name not in known:
+            raise RecipeError(
+                f"{where}: curate: no gate '{name}'.{did_you_mean(name, known)} winnow has: {', '.join(known)}."
+            )
+    twice = {n for n in names if names.count(n) > 1}
+    if twice:
+        raise RecipeError(f"{where}: curate.gates: '{twice.pop()}' is named twice.")
+    unused = sorted(set(config.tables) - set(names))
+    if unused:
+        raise RecipeError(f"{where}: curate.{unused[0]}: this gate is not in curate.gates.")
+    for name in signals.tables:
+        REGISTRY.find_signal(name, f"{where}: signals")
+    files = {f"plugin {p.name}": sha256_file(p) for p in plugins}
+    gates = tuple(
+        _gate(spec, rule_sets, config.tables.get(name, {}), f"{where}: curate.{name}", base, files)
+        for spec, name in zip(config.gates, names, strict=True)
+    )
+    needed = [s for g in gates if g.rules for s in g.rules.signals] + list(extra_signals)
+    signal_params: dict[str, dict[str, Any]] = {}
+    for name in needed:
+        found = REGISTRY.find_signal(name, where)
+        given = next((signals.tables[n] for n in found.names if n in signals.tables), {})
+        params = resolve(f"{where}: signals.{found.names[0]}", found, given)
+        signal_params[found.names[0]] = _with_files(found, params, f"{where}: signals.{found.names[0]}", base, files)
+    _check_keep(config.keep, where)
+    return Curation(gates, signal_params, tuple(config.keep), config.measure_dropped, tuple(plugins), files)
+
+
+def _gate(
+    spec: str, rule_sets: Mapping[str, RuleSet], table: dict[str, Any], where: str, base: Path, files: dict[str, str]
+) -> Gate:
+    name, _, argument = spec.partition(":")
+    if name in rule_sets:
+        made = configure(rule_sets[name], where, argument or None, table)
+        for rule in made.rules:
+            REGISTRY.find_signal(rule.signal, f"{where}.{rule.reason}")
+        return Gate(name, "rules", made, identity=made.as_json())
+    if argument:
+        raise RecipeError(f"{where}: '{name}' takes nothing after a colon, got '{argument}'.")
+    found: EditDef | MatchDef = REGISTRY.edits.get(name) or REGISTRY.matches[name]
+    params = resolve(where, found, table)
+    resolved = _with_files(found, params, where, base, files)
+    identity = {
+        "name": name,
+        "version": found.version,
+        "params": {k: files[str(v)] if k in found.files else v for k, v in resolved.items()},
+    }
+    return Gate(name, "edit" if isinstance(found, EditDef) else "match", None, resolved, identity)
+
+
+def _with_files(
+    found: SignalDef | EditDef | MatchDef, params: dict[str, Any], where: str, base: Path, files: dict[str, str]
+) -> dict[str, Any]:
+    """Parameters that name files, made into absolute paths; their hashes are added to `files`."""
+    resolved = dict(params)
+    for name in found.files:
+        path = resolve_file(str(params[name]), f"{where}.{name}", base)
+        resolved[name] = str(path)
+        files[str(path)] = sha256_file(path)
+    return resolved
+
+
+def resolve_file(value: str, where: str, base: Path) -> Path:
+    """A file by path, by the name of an installed model, or by the name of a list that ships with winnow."""
+    path = base / Path(value).expanduser()
+    if path.is_file():
+        return path.resolve()
+    if value in known_models():
+        return find_model(value).resolve()
+    shipped = LISTS_DIR / f"{value}.txt"
+    if shipped.is_file():
+        return shipped
+    names = [*known_models(), *(p.stem for p in LISTS_DIR.glob("*.txt"))]
+    raise RecipeError(f"{where}: {path} does not exist.{did_you_mean(value, names)} By name: {', '.join(names)}.")
+
+
+KEEP_FIELDS = ("text_bytes", "capture_time", "date", "url", "source", "source_offset")
+
+
+def _check_keep(keep: Sequence[str], where: str) -> None:
+    known = [*KEEP_FIELDS, *REGISTRY.signals]
+    for item in keep:
+        if item.removeprefix("-") not in known:
+            raise RecipeError(f"{where}: curate.keep: no field or signal '{item}'.{did_you_mean(item, known)}")
