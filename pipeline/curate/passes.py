@@ -1,0 +1,312 @@
+"""One pass over one shard: the gates between two matches, fused.
+
+What a pass writes (`<n>` is the shard): `signals/<n>` for every document it saw, `decisions/<n>`, `edits/<n>`; then,
+if a match follows, `state/<n>` (who is still in, with the text where an edit changed it) and `keys/<n>`; after the last
+match `data/<n>`, with the sidecars of all passes joined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.core.errors import StepError
+from pipeline.core.files import write_parquet
+from pipeline.core.registry import apply_spans, measure
+from pipeline.core.rules import values_of
+from pipeline.core.schema import DECISION, DOC_ID, DOCUMENT, EDIT, Doc, decision, docs_of
+from pipeline.core.step import ShardResult, Task
+from pipeline.curate.gates import KEEP_FIELDS, Curation, Gate
+
+BATCH_ROWS = 1_000
+STATE = pa.schema(
+    [
+        pa.field("doc_id", DOC_ID, nullable=False),
+        ("row", pa.int64()),  # place in the shard's input
+        ("text", pa.string()),  # null: as in the input
+        ("language", pa.string()),
+        ("language_score", pa.float64()),
+    ]
+)
+DROPS = pa.schema(
+    [
+        pa.field("doc_id", DOC_ID, nullable=False),
+        pa.field("kept_doc_id", DOC_ID, nullable=False),
+        ("similarity", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class PassArgs:
+    """What a pass does.
+
+    Attributes:
+        gates: rule and edit gates, in order.
+        match: the match that follows, or None in the last pass.
+        previous: the match before this pass; its drops are the third input, the earlier state the second.
+        carried: how many earlier passes' sidecars (signals, decisions, edits) follow as inputs, in the last pass.
+    """
+
+    curation: Curation
+    gates: tuple[Gate, ...]
+    match: Gate | None
+    previous: Gate | None
+    carried: int = 0
+
+
+@dataclass
+class _Out:
+    alive: list[Doc] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    changed: set[bytes] = field(default_factory=set)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    edits: list[dict[str, Any]] = field(default_factory=list)
+    measured: list[Doc] = field(default_factory=list)
+    edit_kinds: Counter[str] = field(default_factory=Counter)
+
+
+def pass_shard(task: Task) -> ShardResult:
+    """Run one pass over one shard."""
+    args: PassArgs = task.args
+    args.curation.load()
+    out = _Out()
+    for docs, rows in _input(task, args, out):
+        _gates(docs, rows, args, out)
+    rows_in = len(out.alive) + len(out.decisions)
+    gates: dict[str, int] = {}
+    for d in out.decisions:
+        gates[d["gate"]] = gates.get(d["gate"], 0) + 1
+    counts: dict[str, Any] = {"rows_in": rows_in, "rows_out": len(out.alive), "dropped": gates}
+    counts["text_bytes"] = sum(d.text_bytes for d in out.alive)
+    outputs: dict[Any, int | None] = {}
+    signals = _signal_table(out.measured, args)
+    decisions = pa.Table.from_pylist(out.decisions, DECISION)
+    edits = pa.Table.from_pylist(out.edits, EDIT)
+    if args.match is not None:
+        outputs |= _write_state(task, out) | _write_keys(task, args, out)
+    else:
+        signals, decisions, edits = _join(task, args, signals, decisions, edits)
+        data = _survivors(task, out)
+        write_parquet(task.file("data"), data, row_group_rows=BATCH_ROWS)
+        outputs[task.file("data")] = data.num_rows
+        by_gate = Counter(decisions.column("gate").to_pylist())
+        counts["dropped"] = dict(sorted(by_gate.items()))
+        counts["rows_in"] = signals.num_rows
+        counts["edits"] = dict(sorted(Counter(edits.column("kind").to_pylist()).items()))
+    for folder, table in (("signals", signals), ("decisions", decisions), ("edits", edits)):
+        write_parquet(task.file(folder), table)
+        outputs[task.file(folder)] = table.num_rows
+    return ShardResult(outputs, counts)
+
+
+def _input(task: Task, args: PassArgs, out: _Out) -> Iterator[tuple[list[Doc], list[int]]]:
+    """Batches of documents that are still in, with their row numbers; copies become decisions on the way."""
+    state: dict[int, dict[str, Any]] | None = None
+    drops: dict[bytes, dict[str, Any]] = {}
+    if args.previous is not None:
+        state = {r["row"]: r for r in pq.read_table(task.inputs[1].path).to_pylist()}
+        ids = pa.array([r["doc_id"] for r in state.values()], DOC_ID)
+        table = pq.read_table(task.inputs[2].path)
+        drops = {r["doc_id"]: r for r in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist()}
+    at = 0
+    with pq.ParquetFile(task.inputs[0].path) as f:
+        for batch in f.iter_batches(batch_size=BATCH_ROWS):
+            docs, rows = docs_of(pa.table(batch)), list(range(at, at + batch.num_rows))
+            at += batch.num_rows
+            if state is not None:
+                pairs = [(_restore(d, state[r], out), r) for d, r in zip(docs, rows, strict=True) if r in state]
+                docs, rows = [d for d, _ in pairs], [r for _, r in pairs]
+                docs, rows = _take_copies(docs, rows, drops, args, out)
+            yield docs, rows
+
+
+def _restore(doc: Doc, state: Mapping[str, Any], out: _Out) -> Doc:
+    if state["text"] is not None:
+        doc = doc.with_text(state["text"])
+        out.changed.add(doc.doc_id)
+    doc.language, doc.language_score = state["language"], state["language_score"]
+    return doc
+
+
+def _take_copies(
+    docs: list[Doc], rows: list[int], drops: Mapping[bytes, Mapping[str, Any]], args: PassArgs, out: _Out
+) -> tuple[list[Doc], list[int]]:
+    assert args.previous is not None
+    kept = []
+    for doc, row in zip(docs, rows, strict=True):
+        drop = drops.get(doc.doc_id)
+        if drop is None:
+            kept.append((doc, row))
+            continue
+        gate, reason = args.previous.name, args.previous.match.reason
+        out.decisions.append(
+            decision(doc, gate, [reason], kept=drop["kept_doc_id"], similarity=drop["similarity"])
+        )
+    return [d for d, _ in kept], [r for _, r in kept]
+
+
+def _gates(docs: list[Doc], rows: list[int], args: PassArgs, out: _Out) -> None:
+    """Run one batch through the gates. Dropped documents go on unseen, so that later signals are known for them."""
+    alive = dict(zip(rows, docs, strict=True))
+    dead: dict[int, Doc] = {}
+    for gate in args.gates:
+        if gate.kind == "rules":
+            _rule_gate(gate, alive, dead, args.curation, out)
+        else:
+            _edit_gate(gate, alive, dead, out)
+        if not args.curation.measure_dropped:
+            out.measured += dead.values()
+            dead = {}
+    everyone = {**alive, **dead}
+    out.measured += [everyone[r] for r in sorted(everyone)]
+    out.alive += alive.values()
+    out.rows += alive
+
+
+def _rule_gate(gate: Gate, alive: dict[int, Doc], dead: dict[int, Doc], curation: Curation, out: _Out) -> None:
+    assert gate.rules is not None
+    everyone = [*alive.values(), *dead.values()]
+    done: set[str] = set()
+    for name in gate.rules.signals:
+        found = curation.signal_def(name)
+        if found.names[0] in done:
+            continue
+        done.add(found.names[0])
+        fresh = [d for d in everyone if found.names[0] not in d.signals]
+        measure(found, fresh, dict(curation.signal_params[found.names[0]]))
+        if "language" in found.names:
+            for doc in everyone:
+                doc.language, doc.language_score = str(doc.signals["language"]), _number(doc, "language_score")
+    for row, doc in list(alive.items()):
+        failing = gate.rules.failing(doc.signals, doc.language)
+        if failing:
+            values = values_of(failing, doc.signals, doc.language)
+            out.decisions.append(decision(doc, gate.name, [r.reason for r in failing], values=values))
+            dead[row] = alive.pop(row)
+
+
+def _number(doc: Doc, name: str) -> float | None:
+    value = doc.signals.get(name)
+    return float(value) if value is not None else None
+
+
+def _edit_gate(gate: Gate, alive: dict[int, Doc], dead: dict[int, Doc], out: _Out) -> None:
+    for group, recorded in ((alive, True), (dead, False)):
+        for row, doc in list(group.items()):
+            text, spans = apply_spans(doc.text, gate.edit.fn(doc, **gate.params))
+            if not spans:
+                continue
+            group[row] = doc.with_text(text)
+            if not recorded:
+                continue
+            out.changed.add(doc.doc_id)
+            for s in spans:
+                out.edits.append(
+                    {
+                        "doc_id": doc.doc_id, "gate": gate.name, "kind": s.kind,
+                        "start": s.start, "end": s.end, "replacement": s.replacement,
+                    }
+                )  # fmt: skip
+            if not text.strip():
+                out.decisions.append(decision(doc, gate.name, ["nothing_left"]))
+                dead[row] = alive.pop(row)
+
+
+def _write_state(task: Task, out: _Out) -> dict[Any, int | None]:
+    rows = [
+        {
+            "doc_id": d.doc_id,
+            "row": r,
+            "text": d.text if d.doc_id in out.changed else None,
+            "language": d.language,
+            "language_score": d.language_score,
+        }
+        for d, r in zip(out.alive, out.rows, strict=True)
+    ]
+    path = task.file("state")
+    write_parquet(path, pa.Table.from_pylist(rows, STATE), row_group_rows=BATCH_ROWS)
+    return {path: len(rows)}
+
+
+def keep_columns(keep: Sequence[str]) -> list[tuple[str, pa.DataType]]:
+    """Name and type of the columns by which the best copy is chosen."""
+    types = {"capture_time": pa.timestamp("us", tz="UTC"), "text_bytes": pa.int64(), "source_offset": pa.int64()}
+    text = ("date", "url", "source")
+    names = [k.removeprefix("-") for k in keep]
+    return [(n, types.get(n, pa.string() if n in text else pa.float64())) for n in names]
+
+
+def _write_keys(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
+    """`keys`: (key, doc_id, keep fields) sorted by key. A key is hashed to 16 bytes, so that any bytes will do."""
+    assert args.match is not None
+    columns = keep_columns(args.curation.keep)
+    for name, _ in columns:
+        if name not in KEEP_FIELDS and out.alive and name not in out.alive[0].signals:
+            raise StepError(f"curate.keep: signal '{name}' is not measured before '{args.match.name}'.")
+    rows = []
+    for doc in out.alive:
+        rank = {n: getattr(doc, n) if n in KEEP_FIELDS else doc.signals.get(n) for n, _ in columns}
+        for key in sorted(set(args.match.match.fn(doc, **args.match.params))):
+            rows.append({"key": hashlib.blake2b(key, digest_size=16).digest(), "doc_id": doc.doc_id, **rank})
+    schema = pa.schema([pa.field("key", DOC_ID), pa.field("doc_id", DOC_ID), *(pa.field(n, t) for n, t in columns)])
+    table = pa.Table.from_pylist(rows, schema)
+    table = table.take(pc.sort_indices(table, [("key", "ascending"), ("doc_id", "ascending")]))
+    path = task.file("keys")
+    write_parquet(path, table)
+    return {path: table.num_rows}
+
+
+def _signal_table(docs: Sequence[Doc], args: PassArgs) -> pa.Table:
+    """One row per document that the pass saw, a column per signal of its gates, null where nothing was measured."""
+    names: dict[str, pa.DataType] = {}
+    for gate in args.gates:
+        for name in gate.rules.signals if gate.rules else []:
+            found = args.curation.signal_def(name)
+            names |= {n: pa.string() if n in found.text else pa.float64() for n in found.names}
+    head = {
+        "doc_id": pa.array([d.doc_id for d in docs], DOC_ID),
+        "url": pa.array([d.url for d in docs], pa.string()),
+        "host": pa.array([d.host for d in docs], pa.string()),
+        "bytes": pa.array([d.text_bytes for d in docs], pa.int64()),
+    }
+    return pa.table({**head, **{n: pa.array([d.signals.get(n) for d in docs], t) for n, t in names.items()}})
+
+
+def _join(
+    task: Task, args: PassArgs, signals: pa.Table, decisions: pa.Table, edits: pa.Table
+) -> tuple[pa.Table, pa.Table, pa.Table]:
+    """The sidecars of all passes as one set: signals side by side, in input order; the others one after the other."""
+    carried = [pq.read_table(s.path) for s in task.inputs[len(task.inputs) - 3 * args.carried :]] if args.carried else []
+    tables = [*carried[0::3], signals]
+    merged = tables[0]
+    index = {d: i for i, d in enumerate(merged.column("doc_id").to_pylist())}
+    if len(index) != merged.num_rows:
+        raise StepError("two documents of this shard have the same doc_id.")
+    for later in tables[1:]:
+        place = {d: i for i, d in enumerate(later.column("doc_id").to_pylist())}
+        take = pa.array([place.get(d) for d in index], pa.int64())
+        for name in later.column_names:
+            if name not in merged.column_names:
+                merged = merged.append_column(name, later.column(name).take(take))
+    return merged, pa.concat_tables([*carried[1::3], decisions]), pa.concat_tables([*carried[2::3], edits])
+
+
+def _survivors(task: Task, out: _Out) -> pa.Table:
+    table = pq.read_table(task.inputs[0].path).take(pa.array(out.rows, pa.int64()))
+    columns: dict[str, list[Any]] = {
+        "text": [d.text for d in out.alive],
+        "language": [d.language for d in out.alive],
+        "language_score": [d.language_score for d in out.alive],
+    }
+    for name, values in columns.items():
+        at = DOCUMENT.get_field_index(name)
+        table = table.set_column(at, DOCUMENT.field(name), pa.array(values, DOCUMENT.field(name).type))
+    return table.cast(DOCUMENT)

@@ -1,0 +1,171 @@
+"""The curate step: passes and matches in turn, then one dataset with everything on record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.core.dataset import Dataset
+from pipeline.core.executor import Executor
+from pipeline.core.files import write_parquet
+from pipeline.core.registry import REGISTRY, measure
+from pipeline.core.schema import DOC_ID, docs_of
+from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
+from pipeline.curate.gates import Curation, Gate
+from pipeline.curate.passes import PassArgs, pass_shard
+from pipeline.matching.engine import match_copies
+
+VERSION = 1
+
+
+def identity(curation: Curation, gates: tuple[Gate, ...]) -> dict[str, Any]:
+    """What decides the output of these gates; models and lists count by content, not by path."""
+    used = {
+        curation.signal_def(s).names[0] for g in gates if g.rules for s in g.rules.signals
+    }
+    signals = {}
+    for name, params in curation.signal_params.items():
+        if name in used:
+            found = curation.signal_def(name)
+            shown = {k: curation.files[str(v)] if k in found.files else v for k, v in params.items()}
+            signals[name] = {"version": found.version, "params": shown}
+    return {
+        "gates": [dict(g.identity) for g in gates],
+        "signals": signals,
+        "keep": list(curation.keep),
+        "measure_dropped": curation.measure_dropped,
+    }
+
+
+def curate(
+    curation: Curation,
+    documents: Dataset,
+    space: Workspace,
+    executor: Executor,
+    *,
+    work: Workspace,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Run all gates over a dataset of documents.
+
+    Args:
+        curation: checked gates, from `pipeline.curate.gates.build`.
+        documents: output of the extract step.
+        work: where passes and matches lie; a later change of a late gate finds the earlier ones done.
+
+    Returns: a dataset with data, signals, decisions and edits, in the shards of the input.
+    """
+    plugins = {k: v for k, v in curation.files.items() if k.startswith("plugin ")}
+    passes: list[Dataset] = []
+    upstream: Dataset = documents
+    previous: Gate | None = None
+    drops: Dataset | None = None
+    segment: list[Gate] = []
+    for i, gate in enumerate(curation.gates):
+        if gate.kind != "match":
+            segment.append(gate)
+            continue
+        done = curation.gates[: i + 1]
+        plan = Plan(
+            f"pass{len(passes) + 1}", identity(curation, done), VERSION, plugins, {upstream.step: upstream.key}
+        )
+        args = PassArgs(curation, tuple(segment), gate, previous)
+        tasks = _tasks(plan, work.dir(plan), documents, passes, drops, args)
+        made = run_step(plan, work.dir(plan), tasks, pass_shard, executor, progress=progress)
+        passes.append(made)
+        drops = match_copies(gate, curation, documents, made, work, executor, progress=progress)
+        upstream, previous, segment = drops, gate, []
+    plan = Plan("curate", identity(curation, curation.gates), VERSION, plugins, {documents.step: documents.key})
+    args = PassArgs(curation, tuple(segment), None, previous, carried=len(passes))
+    tasks = _tasks(plan, space.dir(plan), documents, passes, drops, args)
+    extra = {
+        "kind": "documents",
+        "gates": [g.name for g in curation.gates],
+        "matches": {d.step: d.counts for d in [drops] if d is not None},
+    }
+    return run_step(plan, space.dir(plan), tasks, pass_shard, executor, progress=progress, extra=extra)
+
+
+def _tasks(
+    plan: Plan, folder: Path, documents: Dataset, passes: list[Dataset], drops: Dataset | None, args: PassArgs
+) -> list[Task]:
+    tasks = []
+    for i in documents.shards():
+        inputs = [documents.source(f"data/{i:05d}.parquet")]
+        if drops is not None:
+            inputs += [passes[-1].source(f"state/{i:05d}.parquet"), drops.source("drops/00000.parquet")]
+        if args.carried:
+            for done in passes:
+                inputs += [done.source(f"{kind}/{i:05d}.parquet") for kind in ("signals", "decisions", "edits")]
+        tasks.append(Task(plan.name, i, tuple(inputs), folder, args))
+    return tasks
+
+
+def measure_signals(
+    curation: Curation,
+    names: list[str],
+    documents: Dataset,
+    space: Workspace,
+    executor: Executor,
+    *,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Every named signal of every document, no decisions: `signals/<n>` with one row per document."""
+    shown = identity(replace(curation, gates=()), ())
+    plan = Plan(
+        "signals",
+        {**shown, "names": names, "params": _shown_params(curation)},
+        VERSION,
+        {k: v for k, v in curation.files.items() if k.startswith("plugin ")},
+        {documents.step: documents.key},
+    )
+    tasks = [
+        Task("signals", i, (documents.source(f"data/{i:05d}.parquet"),), space.dir(plan), (curation, tuple(names)))
+        for i in documents.shards()
+    ]
+    return run_step(plan, space.dir(plan), tasks, signals_shard, executor, progress=progress, extra={"kind": "signals"})
+
+
+def _shown_params(curation: Curation) -> Mapping[str, Any]:
+    return {
+        n: {k: curation.files.get(str(v), v) for k, v in p.items()} for n, p in curation.signal_params.items()
+    }
+
+
+def signals_shard(task: Task) -> ShardResult:
+    """One shard of `measure_signals`."""
+    curation, names = task.args
+    curation.load()
+    definitions = {curation.signal_def(n).names[0]: curation.signal_def(n) for n in names}
+    parts = []
+    with pq.ParquetFile(task.inputs[0].path) as f:
+        for batch in f.iter_batches(batch_size=1_000):
+            docs = docs_of(pa.table(batch))
+            for first, found in definitions.items():
+                measure(found, docs, dict(curation.signal_params[first]))
+            columns = {
+                "doc_id": pa.array([d.doc_id for d in docs], DOC_ID),
+                "url": pa.array([d.url for d in docs], pa.string()),
+                "host": pa.array([d.host for d in docs], pa.string()),
+                "bytes": pa.array([d.text_bytes for d in docs], pa.int64()),
+            }
+            for found in definitions.values():
+                for n in found.names:
+                    kind = pa.string() if n in found.text else pa.float64()
+                    columns[n] = pa.array([d.signals[n] for d in docs], kind)
+            parts.append(pa.table(columns))
+    table = pa.concat_tables(parts) if parts else pa.table({"doc_id": pa.array([], DOC_ID)})
+    path = task.file("signals")
+    write_parquet(path, table)
+    counts = {"rows_in": table.num_rows, "rows_out": table.num_rows, "dropped": {}}
+    return ShardResult({path: table.num_rows}, counts)
+
+
+def all_signals() -> list[str]:
+    """Names of all registered signals, in the order of registration."""
+    return list(REGISTRY.signals)
