@@ -1,0 +1,1 @@
+"""Curated text → byte-level BPE tokenizer → packed Parquet token shards, and the reader that feeds a trainer."""
