@@ -1,0 +1,65 @@
+"""Checkpoints: weights as safetensors, optimiser and random state beside them, complete or absent.
+
+    step-000500/model.safetensors  optimizer.pt  state.json
+A checkpoint is written to a temporary folder and renamed, so one that is there is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipeline.core.errors import DataError
+from pipeline.core.files import TMP_PREFIX, read_json, write_json
+from train.model import Decoder, ModelConfig
+
+
+def save(folder: Path, step: int, model: Decoder, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
+    """Write `folder/step-<step>`; an existing one is replaced."""
+    final = folder / f"step-{step:06d}"
+    tmp = folder / f"{TMP_PREFIX}{os.getpid()}-{final.name}"
+    shutil.rmtree(tmp, ignore_errors=True)
+    tmp.mkdir(parents=True)
+    save_file(weights(model), tmp / "model.safetensors")
+    torch.save(optimizer.state_dict(), tmp / "optimizer.pt")
+    write_json(tmp / "state.json", {**state, "step": step, "model": model.config.as_json()})
+    for path in tmp.iterdir():
+        with open(path, "rb+") as f:
+            os.fsync(f.fileno())
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(tmp, final)
+    return final
+
+
+def weights(model: Decoder) -> dict[str, torch.Tensor]:
+    return {k: v.detach().contiguous().cpu() for k, v in model.state_dict().items()}
+
+
+def latest(folder: Path) -> Path | None:
+    """The checkpoint with the highest step, or None."""
+    found = sorted(p for p in folder.glob("step-*") if (p / "state.json").is_file())
+    return found[-1] if found else None
+
+
+def restore(path: Path, model: Decoder, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Load weights and optimiser state in place; returns the saved state."""
+    model.load_state_dict(load_file(path / "model.safetensors"))
+    optimizer.load_state_dict(torch.load(path / "optimizer.pt", weights_only=True))
+    state: dict[str, Any] = read_json(path / "state.json")
+    return state
+
+
+def load_model(folder: Path) -> Decoder:
+    """The model of a train step or of one checkpoint folder. Raises: DataError if there is none."""
+    path = folder if (folder / "model.safetensors").is_file() else latest(folder / "checkpoints")
+    if path is None:
+        raise DataError(f"{folder}: no model.safetensors and no checkpoint in it.")
+    shape = read_json(path / ("config.json" if (path / "config.json").is_file() else "state.json"))["model"]
+    model = Decoder(ModelConfig(**shape))
+    model.load_state_dict(load_file(path / "model.safetensors"))
+    return model.eval()
