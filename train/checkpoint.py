@@ -56,7 +56,8 @@ def restore(path: Path, model: Decoder, optimizer: torch.optim.Optimizer) -> dic
 
 def load_model(folder: Path) -> Decoder:
     """The model of a train step or of one checkpoint folder. Raises: DataError if there is none."""
-    path = folder if (folder / "model.safetensors").is_file() else latest(folder / "checkpoints")
+    own = (p for p in (folder, folder / "model") if (p / "model.safetensors").is_file())
+    path = next(own, None) or latest(folder / "checkpoints")
     if path is None:
         raise DataError(f"{folder}: no model.safetensors and no checkpoint in it.")
     shape = read_json(path / ("config.json" if (path / "config.json").is_file() else "state.json"))["model"]

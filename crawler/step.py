@@ -1,0 +1,90 @@
+"""The crawl step: seeds in, WARC files and a fetch log out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from crawler.config import CrawlConfig
+from pipeline.core.dataset import Dataset
+from pipeline.core.errors import StepError, UsageError
+from pipeline.core.executor import SerialExecutor
+from pipeline.core.files import write_json
+from pipeline.core.step import Plan, ShardResult, Task, Workspace, run_step
+
+VERSION = 1
+Report = Callable[[dict[str, Any]], None]
+
+
+def read_seeds(seeds: list[str], base: Path = Path()) -> list[str]:
+    """URLs of a seed list; an entry that is a file is read, a URL a line, '#' starts a comment line.
+
+    Raises: UsageError for an entry that is neither, or if there is none.
+    """
+    urls: list[str] = []
+    for seed in seeds:
+        path = base / Path(seed).expanduser()
+        if "://" not in seed and path.is_file():
+            lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+            urls += [line for line in lines if line and not line.startswith("#")]
+        else:
+            urls.append(seed)
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"crawl.seeds: {url!r} is neither an http(s) URL nor a file with URLs.")
+    if not urls:
+        raise UsageError("crawl.seeds: no seeds. Give URLs, or files with a URL a line.")
+    return list(dict.fromkeys(urls))
+
+
+def crawl(config: CrawlConfig, space: Workspace, *, base: Path = Path(), report: Report | None = None) -> Dataset:
+    """Crawl. A crawl that was killed goes on: what is in its WARC files is not asked for again.
+
+    Args:
+        base: where relative seed files lie.
+        report: told {"pages": ..., "known": ...} now and then.
+
+    Returns: a step with WARC files in `warc/` and the fate of every URL in `fetch/`.
+    Raises: UsageError for bad seeds; StepError if not one page could be fetched.
+    """
+    seeds = read_seeds(config.seeds, base)
+    params = {k: v for k, v in asdict(config).items() if k not in ("seeds", "proxy", "contact")}
+    plan = Plan("crawl", {**params, "seeds": seeds}, VERSION)
+    task = Task("crawl", 0, (), space.dir(plan), (config, seeds, report))
+    return run_step(plan, space.dir(plan), [task], _crawl, SerialExecutor(), extra={"kind": "warc", "seeds": seeds})
+
+
+def _crawl(task: Task) -> ShardResult:
+    config, seeds, report = task.args
+    write_json(task.out / "crawl.json", {"config": asdict(config), "seeds": seeds})
+    command = [sys.executable, "-m", "crawler.worker", str(task.out)]
+    outcomes: dict[str, int] | None = None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            for line in process.stdout:
+                record = json.loads(line)
+                outcomes = record.get("outcomes", outcomes)
+                if report and "pages" in record:
+                    report(record)
+        except BaseException:
+            process.kill()
+            raise
+        problem = process.stderr.read().strip()
+    if process.returncode or outcomes is None:
+        last = problem.splitlines()[-1] if problem else f"exit code {process.returncode}"
+        raise StepError(f"the crawling process failed: {last}")
+    if not outcomes.get("fetched"):
+        met = ", ".join(f"{n} {k}" for k, n in sorted(outcomes.items())) or "nothing"
+        raise StepError(f"not one page could be fetched ({met}). See {task.out / 'fetch' / '00000.parquet'}.")
+    outputs: dict[Path, int | None] = {p: None for p in sorted((task.out / "warc").glob("*.warc.gz"))}
+    outputs[task.out / "fetch" / "00000.parquet"] = sum(outcomes.values())
+    return ShardResult(outputs, {"outcomes": outcomes})
