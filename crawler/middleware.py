@@ -46,7 +46,7 @@ class ScopeMiddleware:
         spider: CrawlSpider = self.crawler.spider  # type: ignore[assignment]
         if request.meta.get("dont_obey_robotstxt"):
             return  # robots.txt itself
-        if not spider.in_scope(request.url) and not request.meta.get("seed"):
+        if not spider.in_scope(request.url, seed=bool(request.meta.get("seed"))):
             raise Refused("out_of_scope")
         spider.reserve(request)
 

@@ -62,7 +62,8 @@ class CrawlSpider(Spider):
         meta = {"depth_of": depth, "referrer": referrer, "seed": depth == 0}
         return Request(url, callback=self.parse, errback=self.failed, meta=meta, priority=-depth, dont_filter=depth == 0)
 
-    def in_scope(self, url: str) -> bool:
+    def in_scope(self, url: str, *, seed: bool = False) -> bool:
+        """Whether host and path may be fetched; a seed may lie outside the path prefixes."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):
             return False
@@ -70,7 +71,7 @@ class CrawlSpider(Spider):
         if host not in self.hosts and f"{host}:{port}" not in self.hosts:
             return False
         prefixes = self.config.path_prefixes
-        return not prefixes or any((parts.path or "/").startswith(p) for p in prefixes)
+        return seed or not prefixes or any((parts.path or "/").startswith(p) for p in prefixes)
 
     def reserve(self, request: Request) -> None:
         """Count a page against the limits before it is fetched; given back if it is no page after all."""

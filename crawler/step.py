@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,7 +67,11 @@ def _crawl(task: Task) -> ShardResult:
     write_json(task.out / "crawl.json", {"config": asdict(config), "seeds": seeds})
     command = [sys.executable, "-m", "crawler.worker", str(task.out)]
     outcomes: dict[str, int] | None = None
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment = dict(os.environ)
+    if config.proxy:  # Scrapy takes it from here for every request, robots.txt included
+        environment |= {"http_proxy": config.proxy, "https_proxy": config.proxy, "no_proxy": ""}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # type: ignore[call-overload]
         assert process.stdout is not None
         assert process.stderr is not None
         try:

@@ -105,13 +105,8 @@ def crawl(folder: Path) -> dict[str, int]:
         if kind and kind not in config.content_types and not request.meta.get("dont_obey_robotstxt"):
             raise StopDownload(fail=True)
 
-    def through_proxy(request: Request, **_: Any) -> None:
-        if config.proxy:
-            request.meta["proxy"] = config.proxy
-
     made.signals.connect(tell, signals.response_received)
     made.signals.connect(check_type, signals.headers_received)
-    made.signals.connect(through_proxy, signals.request_scheduled)
     process.crawl(made, config=config, seeds=given["seeds"], replay=replay)
     process.start()
     files.close()

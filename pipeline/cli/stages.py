@@ -1,0 +1,274 @@
+"""From a recipe to steps: which stage runs, on what, and where its result lies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crawler.config import CrawlConfig
+from pipeline.cli.progress import Bars
+from pipeline.core.dataset import Dataset, is_dataset, open_dataset
+from pipeline.core.errors import ErrorLimit, RecipeError, UsageError
+from pipeline.core.executor import PoolExecutor, default_workers, make_executor
+from pipeline.core.files import read_json, write_json
+from pipeline.core.recipe import Recipe, load
+from pipeline.core.step import Workspace
+from tokenize_stage.config import TokenizeConfig
+from train.config import TrainConfig
+
+STAGES = ("crawl", "extract", "curate", "tokenize", "train", "report")
+
+
+@dataclass(frozen=True)
+class LimitsConfig:
+    """`[limits]`.
+
+    Attributes:
+        max_errors: recorded errors (broken records) above which `winnow run` ends with exit code 3; -1 for no limit.
+    """
+
+    max_errors: int = -1
+
+
+def sections() -> dict[str, type]:
+    """Every section of a recipe with the dataclass that owns it."""
+    from pipeline.curate.gates import CurateConfig, SignalsConfig
+    from pipeline.extract.step import ExtractConfig
+
+    return {
+        "crawl": CrawlConfig,
+        "extract": ExtractConfig,
+        "signals": SignalsConfig,
+        "curate": CurateConfig,
+        "tokenize": TokenizeConfig,
+        "train": TrainConfig,
+        "limits": LimitsConfig,
+    }
+
+
+def load_recipe(path: Path | None, sets: Sequence[str], *, name: str = "command") -> Recipe:
+    return load(path, sections(), sets, name=name)
+
+
+@dataclass
+class Session:
+    """One command's recipe, workspace, executor and progress. Use as a context manager."""
+
+    recipe: Recipe
+    space: Workspace
+    workers: int
+    bars: Bars
+    steps: dict[str, Dataset] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.executor = make_executor(self.workers)
+        self.work = Workspace(self.space.root / ".work")
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if isinstance(self.executor, PoolExecutor):
+            self.executor.close()
+
+    def crawl(self) -> Dataset:
+        from crawler.step import crawl
+
+        def tell(record: dict[str, Any]) -> None:
+            self.bars.note(f"crawl: {record['pages']:,} pages, {record['known']:,} URLs known")
+
+        made = crawl(self.recipe.section("crawl"), self.space, base=self.recipe.base, report=tell)
+        self.bars.note("")
+        outcomes = made.counts["outcomes"]
+        self.bars.say(f"  {'crawl':<16} " + ", ".join(f"{n:,} {k}" for k, n in sorted(outcomes.items())))
+        return made
+
+    def extract(self, inputs: Sequence[str | Path] | None = None) -> Dataset:
+        """Documents from a crawl, from the recipe's inputs, or from files given on the command line."""
+        from pipeline.extract.step import extract
+
+        config = self.recipe.section("extract")
+        upstream: dict[str, str] = {}
+        base = self.recipe.base
+        if inputs is None and config.inputs:
+            inputs = list(config.inputs)
+        elif inputs is None:
+            crawled = self.steps["crawl"]
+            inputs, base, upstream = [crawled.dir / "warc"], Path(), {"crawl": crawled.key}
+        else:
+            base = Path()
+        return extract(
+            config, self.space, self.executor, inputs=inputs, base=base, upstream=upstream, progress=self.bars
+        )
+
+    def curation(self, extra_signals: Sequence[str] = ()) -> Any:
+        from pipeline.curate.gates import build
+
+        return build(
+            self.recipe.section("curate"),
+            self.recipe.section("signals"),
+            where=self.recipe.origin,
+            base=self.recipe.base,
+            plugins=self.recipe.plugins,
+            extra_signals=extra_signals,
+        )
+
+    def curate(self, documents: Dataset) -> Dataset:
+        from pipeline.curate.step import curate
+
+        return curate(self.curation(), documents, self.space, self.executor, work=self.work, progress=self.bars)
+
+    def tokenizer(self, documents: Dataset) -> Dataset:
+        from tokenize_stage.bpe import train_tokenizer
+
+        config = self.recipe.section("tokenize")
+        return train_tokenizer(config, documents, self.space, self.executor, progress=self.bars)
+
+    def tokenize(self, documents: Dataset, tokenizer: Path) -> Dataset:
+        from tokenize_stage.shards import tokenize
+
+        config = self.recipe.section("tokenize")
+        return tokenize(config, documents, tokenizer, self.space, self.executor, progress=self.bars)
+
+    def train(self, shards: Dataset, tokenizer: Path) -> Dataset:
+        try:
+            from train.loop import train
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                f"training needs the extra 'train' ({error.name} is not installed): pip install 'winnow-lm[train]'."
+            ) from error
+
+        config = self.recipe.section("train")
+
+        def tell(record: dict[str, Any]) -> None:
+            self.bars.note(
+                f"train: step {record['step']:,}/{config.steps:,}, loss {record['loss']:.3f}, "
+                f"{record['tokens_per_s']:,.0f} tokens/s"
+            )
+            if "validation_bits_per_byte" in record:
+                self.bars.note("")
+                bpb = record["validation_bits_per_byte"]
+                self.bars.say(f"  {'train':<16} step {record['step']:,}: {bpb:.3f} bits/byte on validation rows")
+
+        return train(config, shards, tokenizer, self.space, report=tell)
+
+    def documents(self, inputs: Sequence[Path]) -> Dataset:
+        """A dataset as it is, or any files after extraction into the work folder."""
+        if len(inputs) == 1 and is_dataset(inputs[0]):
+            found = open_dataset(inputs[0])
+            if found.manifest.get("kind") != "documents":
+                raise UsageError(f"{inputs[0]}: holds {found.manifest.get('kind')}, not documents.")
+            return found
+        inner = Session(self.recipe, self.work, 1, self.bars)
+        inner.executor = self.executor
+        return inner.extract(list(inputs))
+
+
+def run_recipe(
+    recipe: Recipe,
+    runs: Path,
+    *,
+    workers: int,
+    bars: Bars,
+    first: str = STAGES[0],
+    last: str = STAGES[-1],
+) -> Path:
+    """Run the stages of a recipe from `first` to `last`; what is done already is found and not done again.
+
+    A recipe with `[extract] inputs` needs no crawl, one without `[train]` ends after the tokens, one without
+    `[tokenize]` after curation. Returns the run directory.
+
+    Raises: RecipeError if the recipe names nothing to read; UsageError for `first` after `last`.
+    """
+    for stage in (first, last):
+        if stage not in STAGES:
+            raise UsageError(f"no stage '{stage}'. winnow has: {', '.join(STAGES)}.")
+    wanted = STAGES[STAGES.index(first) : STAGES.index(last) + 1]
+    if not wanted:
+        raise UsageError(f"stage '{first}' comes after '{last}'.")
+    root = runs / recipe.name
+    root.mkdir(parents=True, exist_ok=True)
+    with _lock(root), Session(recipe, Workspace(root), workers, bars) as session:
+        session.curation()  # a typo in a gate should not be found after hours of crawling
+        done = session.steps
+        has_inputs = bool(recipe.section("extract").inputs)
+        if not has_inputs and not recipe.section("crawl").seeds:
+            raise RecipeError(f"{recipe.origin}: nothing to read: give crawl.seeds, or extract.inputs.")
+        plan = [s for s in wanted if s in ("extract", "curate", "report") or recipe.has(s)]
+        if has_inputs and "crawl" in plan:
+            plan.remove("crawl")
+        if first != STAGES[0]:
+            done.update(_earlier(root, first))
+        for stage in plan:
+            if stage == "crawl":
+                done["crawl"] = session.crawl()
+            elif stage == "extract":
+                if not has_inputs:
+                    _needs(done, "crawl", stage)
+                done["extract"] = session.extract()
+            elif stage == "curate":
+                done["curate"] = session.curate(_needs(done, "extract", stage))
+            elif stage == "tokenize":
+                documents = _needs(done, "curate", stage)
+                done["tokenizer"] = session.tokenizer(documents)
+                done["tokenize"] = session.tokenize(documents, tokenizer_file(done["tokenizer"]))
+            elif stage == "train":
+                shards = _needs(done, "tokenize", stage)
+                done["train"] = session.train(shards, tokenizer_file(_needs(done, "tokenizer", stage)))
+            write_json(root / "run.json", {"recipe": recipe.name, "steps": {k: d.dir.name for k, d in done.items()}})
+        if "report" in plan and "curate" in done:
+            from pipeline.report.build import write_report
+
+            write_report(root, root / "report.html")
+        limit = recipe.section("limits").max_errors
+        errors = sum(len(d.manifest.get("errors", [])) for d in done.values())
+        if 0 <= limit < errors:
+            raise ErrorLimit(f"finished, with {errors} recorded errors; limits.max_errors is {limit}.")
+    return root
+
+
+def tokenizer_file(step: Dataset) -> Path:
+    return step.dir / "tokenizer" / "00000.json"
+
+
+def _needs(done: dict[str, Dataset], step: str, stage: str) -> Dataset:
+    if step not in done:
+        raise UsageError(f"stage '{stage}' needs the result of '{step}', which this run does not have yet.")
+    return done[step]
+
+
+def _earlier(root: Path, first: str) -> dict[str, Dataset]:
+    """Sealed steps of the run before the stage it starts from."""
+    order = ["crawl", "extract", "curate", "tokenizer", "tokenize", "train"]
+    before = order[: order.index("tokenizer" if first == "tokenize" else first)] if first in order else order
+    return {k: d for k, d in run_steps(root).items() if k in before}
+
+
+def run_steps(root: Path) -> dict[str, Dataset]:
+    """The sealed steps of a run, by stage. Raises: UsageError if `root` is no run directory."""
+    path = root / "run.json"
+    if not path.is_file():
+        raise UsageError(f"{root}: no run directory (it has no run.json).")
+    return {k: open_dataset(root / name) for k, name in read_json(path)["steps"].items() if is_dataset(root / name)}
+
+
+@contextmanager
+def _lock(root: Path) -> Iterator[None]:
+    """One winnow at a time in a run directory; the lock goes with the process, however it ends."""
+    with open(root / ".lock", "w") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(f"{root}: another winnow is working on this run.") from error
+        f.write(str(os.getpid()))
+        f.flush()
+        yield
+
+
+def workers_or_default(workers: int | None) -> int:
+    return default_workers() if workers is None else max(workers, 1)

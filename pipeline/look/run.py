@@ -1,0 +1,60 @@
+"""A run as the looking commands see it: its sealed steps, and tables over all shards of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from pipeline.core.dataset import Dataset, is_dataset, open_dataset
+from pipeline.core.errors import UsageError
+from pipeline.core.files import read_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """The sealed steps of a run directory, by stage (crawl, extract, curate, tokenizer, tokenize, train)."""
+
+    root: Path
+    steps: dict[str, Dataset]
+
+    def get(self, stage: str) -> Dataset | None:
+        return self.steps.get(stage)
+
+    def need(self, stage: str) -> Dataset:
+        if stage not in self.steps:
+            raise UsageError(f"{self.root}: this run has no sealed '{stage}' step yet.")
+        return self.steps[stage]
+
+
+def open_run(path: Path) -> Run:
+    """Open a run directory, or a single step as a run of its own.
+
+    Raises: UsageError if it is neither.
+    """
+    if (path / "run.json").is_file():
+        names = read_json(path / "run.json")["steps"]
+        return Run(path, {k: open_dataset(path / n) for k, n in names.items() if is_dataset(path / n)})
+    if is_dataset(path):
+        step = open_dataset(path)
+        return Run(path, {step.step: step})
+    raise UsageError(f"{path}: neither a run directory (run.json) nor a finished step (manifest.json).")
+
+
+def rows_where(step: Dataset, folder: str, column: str, value: Any, columns: list[str] | None = None) -> list[Any]:
+    """Rows of a step's sub-folder where a column has a value, with the shard they lie in as `shard`."""
+    found = []
+    for path in step.files(folder):
+        table = pads.dataset(path).to_table(filter=pads.field(column) == value, columns=columns)
+        found += [{**row, "shard": int(path.stem)} for row in table.to_pylist()]
+    return found
+
+
+def table_of(step: Dataset | None, folder: str, columns: list[str] | None = None) -> pa.Table:
+    """All rows of a sub-folder; an empty table where the step is missing."""
+    if step is None or not step.files(folder):
+        return pa.table({c: pa.array([], pa.string()) for c in columns or []})
+    return pads.dataset(step.files(folder)).to_table(columns=columns)

@@ -1,0 +1,66 @@
+"""Is a run what its manifests say: hashes, rows, books, and that each step read what the one before it wrote?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow.parquet as pq
+
+from pipeline.core.dataset import Dataset, verify_files
+from pipeline.core.errors import BooksError
+from pipeline.core.files import read_json
+from pipeline.core.step import add_counts, balance
+from pipeline.look.run import Run
+
+ORDER = ("crawl", "extract", "curate", "tokenizer", "tokenize", "train")
+
+
+def verify(run: Run) -> Iterator[tuple[str, list[str]]]:
+    """(step, problems) for every step; no problems means that the step is whole."""
+    for stage in sorted(run.steps, key=lambda s: ORDER.index(s) if s in ORDER else len(ORDER)):
+        step = run.steps[stage]
+        yield f"{step.step}-{step.key}", [*verify_files(step), *_books(step), *_chain(run, stage)]
+
+
+def _books(step: Dataset) -> Iterator[str]:
+    records = []
+    for shard in step.shards():
+        path = step.dir / "shards" / f"{shard:05d}.json"
+        if not path.is_file():
+            yield f"shards/{shard:05d}.json: missing"
+            continue
+        record = read_json(path)
+        records.append(record["counts"])
+        try:
+            balance(f"shard {shard}", record["counts"])
+        except BooksError as error:
+            yield str(error)
+        yield from _shard_rows(step, shard, record["counts"])
+    if records and add_counts(records) != step.counts:
+        yield "the counts of the shards do not add up to the manifest's"
+
+
+def _shard_rows(step: Dataset, shard: int, counts: dict[str, object]) -> Iterator[str]:
+    """The counts against what the files hold."""
+    if step.manifest.get("kind") != "documents":
+        return
+    data, decisions = (step.dir / d / f"{shard:05d}.parquet" for d in ("data", "decisions"))
+    if not data.is_file() or not decisions.is_file():
+        return  # reported as missing already
+    rows, dropped = pq.read_metadata(data).num_rows, pq.read_metadata(decisions).num_rows
+    if rows != counts["rows_out"] or rows + dropped != counts["rows_in"]:
+        yield f"shard {shard}: {counts['rows_in']} in, but the files hold {rows} documents and {dropped} decisions"
+
+
+def _chain(run: Run, stage: str) -> Iterator[str]:
+    step = run.steps[stage]
+    for name, key in step.manifest["lineage"]["upstream"].items():
+        before = run.steps.get(name)
+        if before is None:
+            continue
+        if before.key != key:
+            yield f"made from {name}-{key}, the run now has {name}-{before.key}"
+        elif "rows_in" in step.counts and "rows_out" in before.counts:
+            out, into = before.counts["rows_out"], step.counts["rows_in"]
+            if out != into:
+                yield f"read {into} rows, {name} wrote {out}"

@@ -1,0 +1,143 @@
+"""What other bounds would have decided: a query over stored signals, not a rerun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+
+from pipeline.core.errors import RecipeError, UsageError, did_you_mean
+from pipeline.core.recipe import override, parse_set
+from pipeline.core.rules import Rule, RuleSet, configure
+from pipeline.look.explain import rules_of
+from pipeline.look.run import Run
+
+
+def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> dict[str, Any]:
+    """Documents and bytes gained and lost if bounds were others.
+
+    Args:
+        sets: assignments such as `gopher_quality.too_few_words.min=30`; a leading `curate.` is allowed.
+        top: how many languages, hosts and example URLs are listed.
+
+    Copies and edits are not decided anew: a gained document would still have to pass the match gates, which compared
+    only what reached them.
+    Raises: RecipeError for an unknown gate, rule or bound; UsageError without assignments.
+    """
+    if not sets:
+        raise UsageError("whatif: give at least one --set GATE.REASON.min=VALUE.")
+    curate = run.need("curate")
+    old = dict(rules_of(curate))
+    new = _changed(old, sets)
+    order = [g["name"] for g in curate.params["gates"]]
+    connection = duckdb.connect()
+    try:
+        _load(connection, curate, order)
+        connection.execute(f"CREATE TABLE verdict AS SELECT *, {_first_gate(new, order)} AS after FROM docs")
+        return {
+            "set": list(sets),
+            "gates": _records(connection, _BY_GATE),
+            "gained": _side(connection, "before IS NOT NULL AND after IS NULL", top),
+            "lost": _side(connection, "before IS NULL AND after IS NOT NULL", top),
+            "kept_before": connection.sql("SELECT count(*), sum(bytes)::BIGINT FROM verdict WHERE before IS NULL").fetchone(),
+            "kept_after": connection.sql("SELECT count(*), sum(bytes)::BIGINT FROM verdict WHERE after IS NULL").fetchone(),
+            "matches": [g for g in order if g not in old],
+            "measured_all": bool(curate.params["measure_dropped"]),
+        }
+    finally:
+        connection.close()
+
+
+_BY_GATE = """
+    SELECT gate, sum(before)::BIGINT AS before, sum(after)::BIGINT AS after FROM (
+        SELECT before AS gate, 1 AS before, 0 AS after FROM verdict WHERE before IS NOT NULL
+        UNION ALL SELECT after, 0, 1 FROM verdict WHERE after IS NOT NULL) GROUP BY gate ORDER BY gate"""
+
+
+def _changed(old: dict[str, list[Rule]], sets: Sequence[str]) -> dict[str, list[Rule]]:
+    tables: dict[str, Any] = {}
+    for assignment in sets:
+        path, value = parse_set(assignment)
+        path = path[1:] if path[0] == "curate" else path
+        if path[0] not in old:
+            raise RecipeError(
+                f"whatif: no rule gate '{path[0]}' in this run.{did_you_mean(path[0], old)} It has: {', '.join(old)}."
+            )
+        if len(path) != 3:
+            raise RecipeError(f"whatif: {assignment}: write it as GATE.REASON.min=VALUE (or max, one_of).")
+        override(tables, path, value)
+    return {
+        gate: list(configure(RuleSet(gate, tuple(rules)), f"whatif: {gate}", None, tables.get(gate, {})).rules)
+        for gate, rules in old.items()
+    }
+
+
+def _load(connection: duckdb.DuckDBPyConnection, curate: Any, order: Sequence[str]) -> None:
+    signals = [str(p) for p in curate.files("signals")]
+    decisions = [str(p) for p in curate.files("decisions")]
+    connection.execute(
+        "CREATE TABLE docs AS SELECT s.*, d.gate AS before FROM read_parquet($s, union_by_name=true) s "
+        "LEFT JOIN (SELECT doc_id, gate FROM read_parquet($d)) d USING (doc_id)",
+        {"s": signals, "d": decisions},
+    )
+    columns = [c[0] for c in connection.sql("DESCRIBE docs").fetchall()]
+    if "language" not in columns:
+        connection.execute("ALTER TABLE docs ADD COLUMN language VARCHAR")
+
+
+def _first_gate(rules: dict[str, list[Rule]], order: Sequence[str]) -> str:
+    """SQL: the first gate that drops a document, or NULL. Gates without rules decide as they did."""
+    cases = []
+    for gate in order:
+        name = gate.replace("'", "''")
+        if gate in rules:
+            failing = " OR ".join(f"NOT ({_passes(r)})" for r in rules[gate])
+            cases.append(f"WHEN {failing} THEN '{name}'")
+        else:
+            cases.append(f"WHEN before = '{name}' THEN '{name}'")
+    return f"CASE {' '.join(cases)} END"
+
+
+def _passes(rule: Rule) -> str:
+    column = '"' + rule.signal.replace('"', '""') + '"'
+    if rule.one_of is not None:
+        listed = ", ".join("'" + str(v).replace("'", "''") + "'" for v in rule.one_of)
+        return f"{column} IS NULL OR {column} IN ({listed})"
+    parts = [f"NOT isnan({column})"]
+    for bound, sign in (("min", ">="), ("max", "<=")):
+        value = _bound(rule, bound)
+        if value != "NULL":
+            parts.append(f"({value} IS NULL OR {column} {sign} {value})")
+    return f"{column} IS NULL OR ({' AND '.join(parts)})"
+
+
+def _bound(rule: Rule, bound: str) -> str:
+    base = getattr(rule, bound)
+    default = "NULL" if base is None else repr(float(base))
+    cases = [
+        f"WHEN language = '{lang}' THEN {float(own[bound])!r}" for lang, own in rule.by_language.items() if bound in own
+    ]
+    return f"(CASE {' '.join(cases)} ELSE {default} END)" if cases else default
+
+
+def _side(connection: duckdb.DuckDBPyConnection, where: str, top: int) -> dict[str, Any]:
+    documents, size = connection.execute(
+        f"SELECT count(*), coalesce(sum(bytes), 0)::BIGINT FROM verdict WHERE {where}"
+    ).fetchall()[0]
+    group = "SELECT coalesce({0}, '') AS name, count(*) AS documents, sum(bytes)::BIGINT AS bytes FROM verdict WHERE {1} "
+    tail = f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {top}"
+    return {
+        "documents": documents,
+        "bytes": size,
+        "languages": _records(connection, group.format("language", where) + tail),
+        "hosts": _records(connection, group.format("host", where) + tail),
+        "examples": [
+            r[0] for r in connection.execute(f"SELECT url FROM verdict WHERE {where} ORDER BY url LIMIT {top}").fetchall()
+        ],
+    }
+
+
+def _records(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    table: list[dict[str, Any]] = connection.execute(query).to_arrow_table().to_pylist()
+    return table
