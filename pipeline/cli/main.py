@@ -1,0 +1,373 @@
+"""`winnow`: commands, their options, and how errors end. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from pipeline.core.errors import UsageError, WinnowError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="From seed URLs to a trained language model, with every token accounted for.",
+)
+models_app = typer.Typer(no_args_is_help=True, help="Model files that curation uses.")
+tokenizer_app = typer.Typer(no_args_is_help=True, help="Train a tokenizer.")
+app.add_typer(models_app, name="models")
+app.add_typer(tokenizer_app, name="tokenizer")
+
+Inputs = Annotated[list[Path], typer.Argument(help="Datasets, or files or folders of WARC, WET, JSONL, Parquet.")]
+Out = Annotated[Path, typer.Option("--out", help="Directory of the result.")]
+Sets = Annotated[list[str], typer.Option("--set", help="Override one recipe value: section.name=value. Repeatable.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: all cores.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+RecipePath = Annotated[Path | None, typer.Option("--recipe", help="Recipe whose sections apply.")]
+RunPath = Annotated[Path, typer.Argument(help="Run directory (runs/NAME) or a finished step.")]
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
+    sets: Sets = [],  # noqa: B006 - Typer copies it
+    runs: Annotated[Path, typer.Option("--runs", help="Where run directories are made.")] = Path("runs"),
+    first: Annotated[str, typer.Option("--from", help="First stage.")] = "crawl",
+    last: Annotated[str, typer.Option("--to", help="Last stage.")] = "report",
+    only: Annotated[str, typer.Option("--only", help="One stage alone.")] = "",
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe: crawl, extract, curate, tokenize, train, report. What is done is not done again."""
+    from pipeline.cli import stages
+    from pipeline.cli.progress import Bars
+
+    loaded = stages.load_recipe(recipe, sets)
+    root = stages.run_recipe(
+        loaded,
+        runs,
+        workers=stages.workers_or_default(workers),
+        bars=Bars(quiet=as_json),
+        first=only or first,
+        last=only or last,
+    )
+    _show_stats(root, as_json)
+
+
+@app.command()
+def crawl(
+    seeds: Annotated[list[str], typer.Option("--seeds", help="URL, or a file with a URL a line. Repeatable.")],
+    out: Out,
+    recipe: RecipePath = None,
+    sets: Sets = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Fetch pages from seeds into WARC files, with a log of every URL's fate."""
+    listed = ", ".join(json.dumps(str(Path(s).resolve()) if "://" not in s else s) for s in seeds)
+    with _session(recipe, [*sets, f"crawl.seeds=[{listed}]"], 1, as_json, {"crawl": out}) as session:
+        _print_step(session.crawl(), as_json)
+
+
+@app.command()
+def extract(
+    inputs: Inputs, out: Out, recipe: RecipePath = None, sets: Sets = [], workers: Workers = None, as_json: AsJson = False  # noqa: B006
+) -> None:
+    """Turn WARC, WET, JSONL or Parquet files into a dataset of documents."""
+    with _session(recipe, sets, workers, as_json, {"extract": out}) as session:
+        _print_step(session.extract(inputs), as_json)
+
+
+@app.command()
+def curate(
+    inputs: Inputs,
+    out: Out,
+    recipe: Annotated[Path, typer.Option("--recipe", help="Recipe with the gates.")],
+    sets: Sets = [],  # noqa: B006
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the gates of a recipe over any documents."""
+    with _session(recipe, sets, workers, as_json, {"curate": out}) as session:
+        _print_step(session.curate(session.documents(inputs)), as_json)
+
+
+@app.command()
+def dedup(inputs: Inputs, out: Out, sets: Sets = [], workers: Workers = None, as_json: AsJson = False) -> None:  # noqa: B006
+    """Remove exact and near copies, alone."""
+    gates = 'curate.gates=["exact", "minhash"]'
+    with _session(None, [gates, *sets], workers, as_json, {"curate": out}) as session:
+        _print_step(session.curate(session.documents(inputs)), as_json)
+
+
+@app.command()
+def signals(
+    inputs: Inputs,
+    out: Out,
+    names: Annotated[str, typer.Option("--names", help="Signals, with commas; default: all.")] = "",
+    recipe: RecipePath = None,
+    sets: Sets = [],  # noqa: B006
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure every signal of every text, without decisions."""
+    from pipeline.core.registry import load_plugins
+    from pipeline.curate.step import all_signals, measure_signals
+
+    with _session(recipe, [*sets], workers, as_json, {"signals": out}) as session:
+        load_plugins(session.recipe.plugins)
+        wanted = [n.strip() for n in names.split(",") if n.strip()] or all_signals()
+        curation = session.curation(wanted)
+        documents = session.documents(inputs)
+        made = measure_signals(curation, wanted, documents, session.space, session.executor, progress=session.bars)
+        _print_step(made, as_json)
+
+
+@tokenizer_app.command("train")
+def tokenizer_train(
+    inputs: Inputs, out: Out, recipe: RecipePath = None, sets: Sets = [], workers: Workers = None, as_json: AsJson = False  # noqa: B006
+) -> None:
+    """Train a byte-level BPE; --out names the tokenizer.json."""
+    import shutil
+
+    work = out.parent / f".{out.name}.work"
+    with _session(recipe, sets, workers, as_json, {}, work) as session:
+        made = session.tokenizer(session.documents(inputs))
+        shutil.copyfile(made.dir / "tokenizer" / "00000.json", out)
+        _print_step(made, as_json)
+
+
+@app.command()
+def tokenize(
+    inputs: Inputs,
+    out: Out,
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", help="A tokenizer.json.")],
+    recipe: RecipePath = None,
+    sets: Sets = [],  # noqa: B006
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Encode and pack documents into Parquet token shards."""
+    _must_exist(tokenizer)
+    with _session(recipe, sets, workers, as_json, {"tokenize": out}) as session:
+        _print_step(session.tokenize(session.documents(inputs), tokenizer), as_json)
+
+
+@app.command()
+def train(
+    shards: Annotated[Path, typer.Argument(help="Directory of token shards.")],
+    out: Out,
+    tokenizer: Annotated[Path, typer.Option("--tokenizer", help="The tokenizer.json that made the shards.")],
+    recipe: RecipePath = None,
+    sets: Sets = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on token shards; a run that was stopped goes on from its last checkpoint."""
+    from pipeline.core.dataset import open_dataset
+
+    _must_exist(tokenizer)
+    with _session(recipe, sets, 1, as_json, {"train": out}) as session:
+        _print_step(session.train(open_dataset(shards), tokenizer), as_json)
+
+
+@app.command()
+def generate(
+    checkpoint: Annotated[Path, typer.Argument(help="Train step, checkpoint folder or run directory.")],
+    prompt: Annotated[str, typer.Option("--prompt", help="Text to continue.")] = "",
+    max_tokens: Annotated[int, typer.Option("--max-tokens")] = 100,
+    temperature: Annotated[float, typer.Option("--temperature", help="0: always the most probable token.")] = 0.8,
+    top_k: Annotated[int, typer.Option("--top-k", help="0: all tokens.")] = 0,
+    top_p: Annotated[float, typer.Option("--top-p")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Continue a prompt with a trained model."""
+    try:
+        from train.checkpoint import load_model
+        from train.generate import generate as continue_text
+    except ModuleNotFoundError as error:
+        raise UsageError(f"generate needs the extra 'train' ({error.name} is missing): pip install 'winnow-lm[train]'.") from error
+    from pipeline.look.run import open_run
+    from tokenize_stage.bpe import load_tokenizer
+
+    folder = open_run(checkpoint).need("train").dir if (checkpoint / "run.json").is_file() else checkpoint
+    places = [folder / "tokenizer.json", folder / "model" / "tokenizer.json", folder.parent.parent / "model" / "tokenizer.json"]
+    found = next((p for p in places if p.is_file()), None)
+    if found is None:
+        raise UsageError(f"{folder}: no trained model here (no tokenizer.json).")
+    text = continue_text(
+        load_model(folder), load_tokenizer(found), prompt,
+        max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+    )  # fmt: skip
+    _print_json({"prompt": prompt, "text": text}) if as_json else print(prompt + text)
+
+
+@app.command()
+def stats(
+    run_path: RunPath,
+    signal: Annotated[str, typer.Option("--signal", help="Histogram of one signal instead.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Funnel, hosts, languages, tokens and model of a run; or the histogram of a signal."""
+    if not signal:
+        _show_stats(run_path, as_json)
+        return
+    from pipeline.cli.show import show_histogram
+    from pipeline.look.run import open_run
+    from pipeline.look.stats import histogram
+
+    found = histogram(open_run(run_path), signal)
+    _print_json(found) if as_json else show_histogram(found)
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Any step, run, Parquet, WARC or JSONL file.")],
+    rows: Annotated[int, typer.Option("--rows", help="Rows to show.")] = 5,
+    tokenizer: Annotated[Path | None, typer.Option("--tokenizer", help="Decodes token shards outside a run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A glance into any file or step that winnow reads or writes."""
+    from pipeline.cli.show import show_inspect
+    from pipeline.look.inspect import inspect as look
+
+    found = look(path, rows=rows, tokenizer=tokenizer)
+    _print_json(found) if as_json else show_inspect(found)
+
+
+@app.command()
+def explain(
+    run_path: RunPath,
+    target: Annotated[str, typer.Argument(help="URL, or a doc_id of 32 hex digits.")],
+    as_json: AsJson = False,
+) -> None:
+    """The whole life of a URL: why it is in the data, or why not."""
+    from pipeline.cli.show import show_explain
+    from pipeline.look.explain import explain as life
+    from pipeline.look.run import open_run
+
+    found = life(open_run(run_path), target)
+    _print_json(found) if as_json else show_explain(found)
+
+
+@app.command()
+def whatif(run_path: RunPath, sets: Sets = [], as_json: AsJson = False) -> None:  # noqa: B006
+    """What other bounds would have decided: --set GATE.REASON.min=VALUE."""
+    from pipeline.cli.show import show_whatif
+    from pipeline.look.run import open_run
+    from pipeline.look.whatif import whatif as ask
+
+    found = ask(open_run(run_path), sets)
+    _print_json(found) if as_json else show_whatif(found)
+
+
+@app.command()
+def report(run_path: RunPath, out: Annotated[Path | None, typer.Option("--out", help="HTML file.")] = None) -> None:
+    """Write one self-contained HTML file about a run."""
+    from pipeline.report.build import write_report
+
+    print(write_report(run_path, out or run_path / "report.html"))
+
+
+@app.command()
+def verify(run_path: RunPath, as_json: AsJson = False) -> None:
+    """Check hashes, rows and books of every step of a run."""
+    from pipeline.look.run import open_run
+    from pipeline.look.verify import verify as check
+
+    problems = dict(check(open_run(run_path)))
+    if as_json:
+        _print_json(problems)
+    for step, found in {} if as_json else problems.items():
+        print(f"{step}: {'whole' if not found else ''}")
+        for line in found:
+            print(f"  {line}")
+    if any(problems.values()):
+        raise typer.Exit(1)
+
+
+@models_app.command("add")
+def models_add(name: Annotated[str, typer.Argument(help="Name of a model.")]) -> None:
+    """Fetch a model and check its sha256."""
+    from pipeline.models import add_model
+
+    print(add_model(name))
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """Known models, and whether they are installed."""
+    from pipeline.models import known_models, models_dir
+
+    for model in known_models().values():
+        state = "installed" if (models_dir() / model.file).is_file() else "not installed"
+        print(f"{model.name:<12} {state:<14} {model.kind}; {model.licence}")
+
+
+def _session(
+    recipe: Path | None, sets: list[str], workers: int | None, quiet: bool, fixed: dict[str, Path], work: Path | None = None
+) -> Any:
+    from pipeline.cli import stages
+    from pipeline.cli.progress import Bars
+    from pipeline.core.step import Workspace
+
+    loaded = stages.load_recipe(recipe, sets)
+    root = work or next(iter(fixed.values()))
+    return stages.Session(loaded, Workspace(root, fixed), stages.workers_or_default(workers), Bars(quiet=quiet))
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file.")
+
+
+def _show_stats(path: Path, as_json: bool) -> None:
+    from pipeline.cli.show import show_stats
+    from pipeline.look.run import open_run
+    from pipeline.look.stats import stats as count
+
+    found = count(open_run(path))
+    _print_json(found) if as_json else show_stats(found)
+
+
+def _print_step(step: Any, as_json: bool) -> None:
+    if as_json:
+        _print_json({"dir": str(step.dir), "step": step.step, "key": step.key, "counts": step.counts})
+    else:
+        print(f"{step.step}-{step.key}: {step.dir}")
+        print(json.dumps(step.counts))
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=1, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def run_cli() -> NoReturn:
+    """Entry point: a WinnowError ends in one line on stderr and its exit code, Ctrl-C in 130."""
+    try:
+        app()
+    except WinnowError as error:
+        print(f"winnow: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("\nwinnow: stopped. The same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        print(f"winnow: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    run_cli()
