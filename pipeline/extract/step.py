@@ -53,7 +53,7 @@ class ExtractConfig:
     max_page_bytes: int = 10_000_000
     max_cpu_s: float = 20.0
     max_memory_mb: int = 4_096
-    shard_bytes: int = 64_000_000
+    shard_bytes: int = 16_000_000
     text_column: str = "text"
     url_column: str = "url"
     id_column: str = ""

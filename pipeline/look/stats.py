@@ -67,7 +67,7 @@ def reason_table(step: Dataset) -> list[dict[str, Any]]:
     files = [str(p) for p in step.files("decisions")]
     connection = duckdb.connect()
     try:
-        rows: list[dict[str, Any]] = connection.execute(
+        rows: list[dict[str, Any]] = connection.sql(
             """WITH d AS (SELECT gate, reasons, text_bytes FROM read_parquet($f))
             SELECT gate, NULL AS reason, count(*) AS documents, coalesce(sum(text_bytes), 0)::BIGINT AS bytes,
                    count(*) AS alone FROM d GROUP BY gate
@@ -75,7 +75,7 @@ def reason_table(step: Dataset) -> list[dict[str, Any]]:
             SELECT gate, reason, count(*), coalesce(sum(text_bytes), 0)::BIGINT,
                    count(*) FILTER (n = 1) FROM (SELECT gate, unnest(reasons) AS reason, text_bytes, len(reasons) AS n
             FROM d) GROUP BY gate, reason ORDER BY gate, documents DESC, reason""",
-            {"f": files},
+            params={"f": files},
         ).to_arrow_table().to_pylist()  # fmt: skip
     finally:
         connection.close()
@@ -87,7 +87,7 @@ def group_bytes(table: Any, column: str, top: int = 30) -> list[dict[str, Any]]:
     connection = duckdb.connect()
     try:
         connection.register("t", table)
-        rows: list[dict[str, Any]] = connection.execute(
+        rows: list[dict[str, Any]] = connection.sql(
             f'SELECT coalesce("{column}", \'\') AS name, count(*) AS documents, '
             f"sum(strlen(text))::BIGINT AS bytes FROM t GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {top}"
         ).to_arrow_table().to_pylist()  # fmt: skip

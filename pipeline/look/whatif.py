@@ -139,5 +139,5 @@ def _side(connection: duckdb.DuckDBPyConnection, where: str, top: int) -> dict[s
 
 
 def _records(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
-    table: list[dict[str, Any]] = connection.execute(query).to_arrow_table().to_pylist()
+    table: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
     return table

@@ -106,7 +106,7 @@ def reduce_partition(task: Task) -> ShardResult:
                 UNION SELECT doc_id, before{listed} FROM ranked WHERE before IS NOT NULL
                 UNION SELECT doc_id, NULL{listed} FROM ranked)
             SELECT * FROM linked ORDER BY doc_id, candidate NULLS FIRST"""
-        result = connection.execute(query).to_arrow_table()
+        result = connection.sql(query).to_arrow_table()
     finally:
         connection.close()
     types = dict(keep_columns(args.keep))
@@ -181,7 +181,7 @@ def _in_keep_order(table: pa.Table, keep: Sequence[str]) -> list[bytes]:
     try:
         connection.register("docs", unique.rename_columns([c.removesuffix("_min") for c in unique.column_names]))
         order = ", ".join([*(_order(k) for k in keep), "doc_id"])
-        ordered = connection.execute(f"SELECT doc_id FROM docs ORDER BY {order}").to_arrow_table()
+        ordered = connection.sql(f"SELECT doc_id FROM docs ORDER BY {order}").to_arrow_table()
     finally:
         connection.close()
     return [bytes(b) for b in ordered["doc_id"].to_pylist()]
