@@ -51,6 +51,7 @@ class CrawlSpider(Spider):
         self.under_way: set[str] = set()
         self.per_host: Counter[str] = Counter()
         self.pages: set[str] = set()
+        self.schemes: dict[str, str] = {}  # host -> scheme of its first page
 
     async def start(self) -> AsyncIterator[Request]:
         for url in self.seeds:
@@ -127,9 +128,11 @@ class CrawlSpider(Spider):
         assert response.request is not None
         if response.status != 200 or not isinstance(response, HtmlResponse):
             return
+        here = urlsplit(response.url)
+        self.schemes.setdefault(here.netloc, here.scheme)
         depth = response.meta["depth_of"] + 1
         for link in self.links.extract_links(response):
-            url = link.url.split("#")[0]
+            url = self.one_scheme(link.url.split("#")[0])
             if url in self.known or urlsplit(url).scheme not in ("http", "https"):
                 continue
             self.known.add(url)
@@ -140,6 +143,14 @@ class CrawlSpider(Spider):
                 self._once(request, "depth_limit")
             else:
                 yield request
+
+    def one_scheme(self, url: str) -> str:
+        """The URL with the scheme of its host's first page: http and https of a host are one site, crawled once."""
+        parts = urlsplit(url)
+        scheme = self.schemes.get(parts.netloc, parts.scheme)
+        if parts.scheme in ("http", "https") and scheme != parts.scheme:
+            return parts._replace(scheme=scheme).geturl()
+        return url
 
     def _once(self, request: Request, outcome: str) -> None:
         if request.url not in self.log_rows:

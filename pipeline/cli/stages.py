@@ -15,7 +15,7 @@ from pipeline.cli.progress import Bars
 from pipeline.core.dataset import Dataset, is_dataset, open_dataset
 from pipeline.core.errors import ErrorLimit, RecipeError, UsageError
 from pipeline.core.executor import PoolExecutor, default_workers, make_executor
-from pipeline.core.files import read_json, write_json
+from pipeline.core.files import write_json
 from pipeline.core.recipe import Recipe, load
 from pipeline.core.step import Workspace
 from tokenize_stage.config import TokenizeConfig
@@ -251,10 +251,9 @@ def _earlier(root: Path, first: str) -> dict[str, Dataset]:
 
 def run_steps(root: Path) -> dict[str, Dataset]:
     """The sealed steps of a run, by stage. Raises: UsageError if `root` is no run directory."""
-    path = root / "run.json"
-    if not path.is_file():
-        raise UsageError(f"{root}: no run directory (it has no run.json).")
-    return {k: open_dataset(root / name) for k, name in read_json(path)["steps"].items() if is_dataset(root / name)}
+    from pipeline.look.run import open_run
+
+    return open_run(root).steps
 
 
 @contextmanager

@@ -163,12 +163,14 @@ def _gate(
     found: EditDef | MatchDef = REGISTRY.edits.get(name) or REGISTRY.matches[name]
     params = resolve(where, found, table)
     resolved = _with_files(found, params, where, base, files)
+    kind: Literal["edit", "match"] = "edit" if isinstance(found, EditDef) else "match"
     identity = {
+        "kind": kind,
         "name": name,
         "version": found.version,
         "params": {k: files[str(v)] if k in found.files else v for k, v in resolved.items()},
     }
-    return Gate(name, "edit" if isinstance(found, EditDef) else "match", None, resolved, identity)
+    return Gate(name, kind, None, resolved, identity)
 
 
 def _with_files(

@@ -14,6 +14,9 @@ from pipeline.core.errors import UsageError
 from pipeline.core.files import read_json
 
 
+STAGES = ("crawl", "extract", "curate", "tokenizer", "tokenize", "train")
+
+
 @dataclass(frozen=True)
 class Run:
     """The sealed steps of a run directory, by stage (crawl, extract, curate, tokenizer, tokenize, train)."""
@@ -37,7 +40,7 @@ def open_run(path: Path) -> Run:
     """
     if (path / "run.json").is_file():
         names = read_json(path / "run.json")["steps"]
-        return Run(path, {k: open_dataset(path / n) for k, n in names.items() if is_dataset(path / n)})
+        return Run(path, {k: open_dataset(path / names[k]) for k in STAGES if k in names and is_dataset(path / names[k])})
     if is_dataset(path):
         step = open_dataset(path)
         return Run(path, {step.step: step})

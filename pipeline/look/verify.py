@@ -12,12 +12,9 @@ from pipeline.core.files import read_json
 from pipeline.core.step import add_counts, balance
 from pipeline.look.run import Run
 
-ORDER = ("crawl", "extract", "curate", "tokenizer", "tokenize", "train")
-
-
 def verify(run: Run) -> Iterator[tuple[str, list[str]]]:
     """(step, problems) for every step; no problems means that the step is whole."""
-    for stage in sorted(run.steps, key=lambda s: ORDER.index(s) if s in ORDER else len(ORDER)):
+    for stage in run.steps:
         step = run.steps[stage]
         yield f"{step.step}-{step.key}", [*verify_files(step), *_books(step), *_chain(run, stage)]
 

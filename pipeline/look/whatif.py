@@ -40,9 +40,9 @@ def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> dict[str, Any]:
             "gates": _records(connection, _BY_GATE),
             "gained": _side(connection, "before IS NOT NULL AND after IS NULL", top),
             "lost": _side(connection, "before IS NULL AND after IS NOT NULL", top),
-            "kept_before": connection.sql("SELECT count(*), sum(bytes)::BIGINT FROM verdict WHERE before IS NULL").fetchone(),
-            "kept_after": connection.sql("SELECT count(*), sum(bytes)::BIGINT FROM verdict WHERE after IS NULL").fetchone(),
-            "matches": [g for g in order if g not in old],
+            "kept_before": _total(connection, "before"),
+            "kept_after": _total(connection, "after"),
+            "matches": [g["name"] for g in curate.params["gates"] if g.get("kind") == "match"],
             "measured_all": bool(curate.params["measure_dropped"]),
         }
     finally:
@@ -136,6 +136,12 @@ def _side(connection: duckdb.DuckDBPyConnection, where: str, top: int) -> dict[s
             r[0] for r in connection.execute(f"SELECT url FROM verdict WHERE {where} ORDER BY url LIMIT {top}").fetchall()
         ],
     }
+
+
+def _total(connection: duckdb.DuckDBPyConnection, column: str) -> list[int]:
+    """Documents and bytes that are kept by the decisions in a column."""
+    query = f"SELECT count(*), coalesce(sum(bytes), 0)::BIGINT FROM verdict WHERE {column} IS NULL"
+    return list(connection.execute(query).fetchall()[0])
 
 
 def _records(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:

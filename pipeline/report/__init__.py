@@ -1,0 +1,1 @@
+"""`winnow report`: one self-contained HTML file about a run."""
