@@ -66,7 +66,7 @@ def _crawl(task: Task) -> ShardResult:
     config, seeds, report = task.args
     write_json(task.out / "crawl.json", {"config": asdict(config), "seeds": seeds})
     command = [sys.executable, "-m", "crawler.worker", str(task.out)]
-    outcomes: dict[str, int] | None = None
+    result: dict[str, Any] | None = None
     environment = dict(os.environ)
     if config.proxy:  # Scrapy takes it from here for every request, robots.txt included
         environment |= {"http_proxy": config.proxy, "https_proxy": config.proxy, "no_proxy": ""}
@@ -77,19 +77,21 @@ def _crawl(task: Task) -> ShardResult:
         try:
             for line in process.stdout:
                 record = json.loads(line)
-                outcomes = record.get("outcomes", outcomes)
-                if report and "pages" in record:
+                if "outcomes" in record:
+                    result = record
+                elif report:
                     report(record)
         except BaseException:
             process.kill()
             raise
         problem = process.stderr.read().strip()
-    if process.returncode or outcomes is None:
+    if process.returncode or result is None:
         last = problem.splitlines()[-1] if problem else f"exit code {process.returncode}"
         raise StepError(f"the crawling process failed: {last}")
+    outcomes = result["outcomes"]
     if not outcomes.get("fetched"):
         met = ", ".join(f"{n} {k}" for k, n in sorted(outcomes.items())) or "nothing"
         raise StepError(f"not one page could be fetched ({met}). See {task.out / 'fetch' / '00000.parquet'}.")
     outputs: dict[Path, int | None] = {p: None for p in sorted((task.out / "warc").glob("*.warc.gz"))}
     outputs[task.out / "fetch" / "00000.parquet"] = sum(outcomes.values())
-    return ShardResult(outputs, {"outcomes": outcomes})
+    return ShardResult(outputs, {"outcomes": outcomes, "responses": result["responses"]})

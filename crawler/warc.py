@@ -40,6 +40,7 @@ class WarcFiles:
     def __init__(self, folder: Path, *, max_bytes: int, info: Mapping[str, str]) -> None:
         self.folder, self.max_bytes, self.info = folder, max_bytes, dict(info)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.written = 0
         self._number = len(list(folder.glob("winnow-*.warc.gz")))
         self._file: io.BufferedWriter | None = None
         self._writer: WARCWriter | None = None
@@ -77,6 +78,7 @@ class WarcFiles:
         writer.write_record(response)
         writer.write_record(request)
         file.flush()
+        self.written += 1
         if file.tell() > self.max_bytes:
             self.close()
         return name, offset

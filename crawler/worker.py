@@ -83,12 +83,19 @@ def settings(config: CrawlConfig, files: WarcFiles) -> dict[str, Any]:
     }
 
 
-def crawl(folder: Path) -> dict[str, int]:
-    """Run (or go on with) the crawl of `folder/crawl.json`; returns how many URLs met each outcome."""
+def crawl(folder: Path) -> dict[str, Any]:
+    """Run (or go on with) the crawl of `folder/crawl.json`.
+
+    Returns: how many URLs met each outcome, and how many responses the WARC files hold.
+    """
     given = read_json(folder / "crawl.json")
     config = CrawlConfig(**given["config"])
     repair(folder / "warc")
-    replay: dict[str, Stored] = {s.url: s for s in stored_responses(folder / "warc")}
+    replay: dict[str, Stored] = {}
+    stored = 0
+    for response in stored_responses(folder / "warc"):
+        replay[response.url] = response
+        stored += 1
     files = WarcFiles(folder / "warc", max_bytes=config.warc_bytes, info=warc_info(config.agent))
     process = CrawlerProcess(settings(config, files), install_root_handler=False)
     made = process.create_crawler(CrawlSpider)
@@ -117,7 +124,7 @@ def crawl(folder: Path) -> dict[str, int]:
     outcomes: dict[str, int] = {}
     for row in rows:
         outcomes[row["outcome"]] = outcomes.get(row["outcome"], 0) + 1
-    return outcomes
+    return {"outcomes": outcomes, "responses": files.written + stored}
 
 
 def _print(record: dict[str, Any]) -> None:
@@ -128,4 +135,4 @@ def _print(record: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     logging.getLogger("scrapy").setLevel(logging.ERROR)
-    _print({"outcomes": crawl(Path(sys.argv[1]))})
+    _print(crawl(Path(sys.argv[1])))

@@ -13,7 +13,7 @@ from typing import Any
 from crawler.config import CrawlConfig
 from pipeline.cli.progress import Bars
 from pipeline.core.dataset import Dataset, is_dataset, open_dataset
-from pipeline.core.errors import ErrorLimit, RecipeError, UsageError
+from pipeline.core.errors import BooksError, ErrorLimit, RecipeError, UsageError
 from pipeline.core.executor import PoolExecutor, default_workers, make_executor
 from pipeline.core.files import write_json
 from pipeline.core.recipe import Recipe, load
@@ -102,9 +102,14 @@ class Session:
             inputs, base, upstream = [crawled.dir / "warc"], Path(), {"crawl": crawled.key}
         else:
             base = Path()
-        return extract(
+        made = extract(
             config, self.space, self.executor, inputs=inputs, base=base, upstream=upstream, progress=self.bars
         )
+        if upstream and made.counts["rows_in"] != self.steps["crawl"].counts["responses"]:
+            stored = self.steps["crawl"].counts["responses"]
+            raise BooksError(f"{made.dir}: books don't balance: {stored:,} responses in the WARC files, "
+                             f"{made.counts['rows_in']:,} read. A WARC file was changed or damaged after the crawl.")
+        return made
 
     def curation(self, extra_signals: Sequence[str] = ()) -> Any:
         from pipeline.curate.gates import build

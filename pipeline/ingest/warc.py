@@ -42,7 +42,7 @@ def captures(path: Path, start: int = 0, end: int | None = None, *, max_bytes: i
             with open(path, "rb") as f:
                 f.seek(at)
                 for record in ArchiveIterator(f, record_types=_WANTED | WarcRecordType.any_type, parse_http=False):
-                    last = at + record.stream_pos
+                    last = record.stream_pos  # absolute, wherever reading began
                     if end is not None and last >= end:
                         return
                     if record.record_type & _WANTED:
@@ -99,7 +99,7 @@ def offsets(path: Path) -> Iterator[int]:
             with open(path, "rb") as f:
                 f.seek(at)
                 for record in ArchiveIterator(f, record_types=WarcRecordType.any_type, parse_http=False):
-                    last = at + record.stream_pos
+                    last = record.stream_pos  # absolute, wherever reading began
                     yield last
             return
         except OSError:

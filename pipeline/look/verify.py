@@ -57,6 +57,8 @@ def _chain(run: Run, stage: str) -> Iterator[str]:
             continue
         if before.key != key:
             yield f"made from {name}-{key}, the run now has {name}-{before.key}"
+        elif stage == "extract" and before.counts.get("responses", 0) != step.counts["rows_in"]:
+            yield f"read {step.counts['rows_in']} captures, the crawl stored {before.counts.get('responses')}"
         elif "rows_in" in step.counts and "rows_out" in before.counts:
             out, into = before.counts["rows_out"], step.counts["rows_in"]
             if out != into:
