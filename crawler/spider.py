@@ -98,6 +98,11 @@ class CrawlSpider(Spider):
         location = response.headers.get("Location")
         if response.status in (301, 302, 303, 307, 308) and location:
             outcome, note = "redirect", location.decode("latin-1")
+            chain = [*request.meta.get("redirect_urls", []), request.url]
+            if response.urljoin(note) in chain:
+                outcome = "redirect_loop"
+                for url in chain[:-1]:
+                    self.log_rows[url]["outcome"] = outcome
         elif response.status == 200:
             outcome, note = "fetched", ""
         else:
