@@ -48,9 +48,7 @@ class CrawlConfig:
     timeout_s: float = 30.0
     retries: int = 2
     max_page_bytes: int = 10_000_000
-    content_types: list[str] = field(
-        default_factory=lambda: ["text/html", "application/xhtml+xml", "text/plain"]
-    )
+    content_types: list[str] = field(default_factory=lambda: ["text/html", "application/xhtml+xml", "text/plain"])
     contact: str = ""
     user_agent: str = ""
     proxy: str = ""

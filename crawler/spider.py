@@ -59,7 +59,9 @@ class CrawlSpider(Spider):
 
     def _request(self, url: str, *, depth: int, referrer: str | None) -> Request:
         meta = {"depth_of": depth, "referrer": referrer, "seed": depth == 0}
-        return Request(url, callback=self.parse, errback=self.failed, meta=meta, priority=-depth, dont_filter=depth == 0)
+        return Request(
+            url, callback=self.parse, errback=self.failed, meta=meta, priority=-depth, dont_filter=depth == 0
+        )
 
     def in_scope(self, url: str, *, seed: bool = False) -> bool:
         """Whether host and path may be fetched; a seed may lie outside the path prefixes."""

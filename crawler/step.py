@@ -92,6 +92,6 @@ def _crawl(task: Task) -> ShardResult:
     if not outcomes.get("fetched"):
         met = ", ".join(f"{n} {k}" for k, n in sorted(outcomes.items())) or "nothing"
         raise StepError(f"not one page could be fetched ({met}). See {task.out / 'fetch' / '00000.parquet'}.")
-    outputs: dict[Path, int | None] = {p: None for p in sorted((task.out / "warc").glob("*.warc.gz"))}
+    outputs: dict[Path, int | None] = dict.fromkeys(sorted((task.out / "warc").glob("*.warc.gz")))
     outputs[task.out / "fetch" / "00000.parquet"] = sum(outcomes.values())
     return ShardResult(outputs, {"outcomes": outcomes, "responses": result["responses"]})

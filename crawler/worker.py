@@ -131,8 +131,6 @@ def _print(record: dict[str, Any]) -> None:
     print(json.dumps(record), flush=True)
 
 
-
-
 if __name__ == "__main__":
     logging.getLogger("scrapy").setLevel(logging.ERROR)
     _print(crawl(Path(sys.argv[1])))

@@ -67,7 +67,9 @@ def summary(run: Run, model: dict[str, Any], seconds: float) -> None:
     print(f"  run          {run.root}  ({seconds:.0f} s)")
     print(f"  funnel       {run.need('extract').counts['rows_in']:,} captures, {curated['rows_in']:,} documents, "
           f"{curated['rows_out']:,} kept")  # fmt: skip
-    print(f"  model        {model['bits_per_byte']:.3f} bits per byte; unigram baseline {model['unigram_bits_per_byte']:.3f}")
+    print(
+        f"  model        {model['bits_per_byte']:.3f} bits per byte; unigram baseline {model['unigram_bits_per_byte']:.3f}"
+    )
     print(f"  sample       {text}")
     print(f"  report       {run.root / 'report.html'}")
     print(f"  ask          winnow explain {run.root} http://{GARDEN_HOST}/rant.html")

@@ -98,7 +98,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer.json. Raises: DataError if it is none."""
     try:
         return Tokenizer.from_str(path.read_text("utf-8"))
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception
+    except Exception as error:
         raise DataError(f"{path}: not a tokenizer ({error}).") from error
 
 

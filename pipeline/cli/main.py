@@ -26,6 +26,7 @@ app.add_typer(tokenizer_app, name="tokenizer")
 Inputs = Annotated[list[Path], typer.Argument(help="Datasets, or files or folders of WARC, WET, JSONL, Parquet.")]
 Out = Annotated[Path, typer.Option("--out", help="Directory of the result.")]
 Sets = Annotated[list[str], typer.Option("--set", help="Override one recipe value: section.name=value. Repeatable.")]
+NO_SETS: list[str] = []  # Typer copies defaults
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: all cores.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RecipePath = Annotated[Path | None, typer.Option("--recipe", help="Recipe whose sections apply.")]
@@ -35,7 +36,7 @@ RunPath = Annotated[Path, typer.Argument(help="Run directory (runs/NAME) or a fi
 @app.command()
 def run(
     recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
-    sets: Sets = [],  # noqa: B006 - Typer copies it
+    sets: Sets = NO_SETS, - Typer copies it
     runs: Annotated[Path, typer.Option("--runs", help="Where run directories are made.")] = Path("runs"),
     first: Annotated[str, typer.Option("--from", help="First stage.")] = "crawl",
     last: Annotated[str, typer.Option("--to", help="Last stage.")] = "report",
@@ -64,7 +65,7 @@ def crawl(
     seeds: Annotated[list[str], typer.Option("--seeds", help="URL, or a file with a URL a line. Repeatable.")],
     out: Out,
     recipe: RecipePath = None,
-    sets: Sets = [],  # noqa: B006
+    sets: Sets = NO_SETS,
     as_json: AsJson = False,
 ) -> None:
     """Fetch pages from seeds into WARC files, with a log of every URL's fate."""
@@ -75,7 +76,12 @@ def crawl(
 
 @app.command()
 def extract(
-    inputs: Inputs, out: Out, recipe: RecipePath = None, sets: Sets = [], workers: Workers = None, as_json: AsJson = False  # noqa: B006
+    inputs: Inputs,
+    out: Out,
+    recipe: RecipePath = None,
+    sets: Sets = NO_SETS,
+    workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Turn WARC, WET, JSONL or Parquet files into a dataset of documents."""
     with _session(recipe, sets, workers, as_json, {"extract": out}) as session:
@@ -87,7 +93,7 @@ def curate(
     inputs: Inputs,
     out: Out,
     recipe: Annotated[Path, typer.Option("--recipe", help="Recipe with the gates.")],
-    sets: Sets = [],  # noqa: B006
+    sets: Sets = NO_SETS,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +103,7 @@ def curate(
 
 
 @app.command()
-def dedup(inputs: Inputs, out: Out, sets: Sets = [], workers: Workers = None, as_json: AsJson = False) -> None:  # noqa: B006
+def dedup(inputs: Inputs, out: Out, sets: Sets = NO_SETS, workers: Workers = None, as_json: AsJson = False) -> None:
     """Remove exact and near copies, alone."""
     gates = 'curate.gates=["exact", "minhash"]'
     with _session(None, [gates, *sets], workers, as_json, {"curate": out}) as session:
@@ -110,7 +116,7 @@ def signals(
     out: Out,
     names: Annotated[str, typer.Option("--names", help="Signals, with commas; default: all.")] = "",
     recipe: RecipePath = None,
-    sets: Sets = [],  # noqa: B006
+    sets: Sets = NO_SETS,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
@@ -129,7 +135,12 @@ def signals(
 
 @tokenizer_app.command("train")
 def tokenizer_train(
-    inputs: Inputs, out: Out, recipe: RecipePath = None, sets: Sets = [], workers: Workers = None, as_json: AsJson = False  # noqa: B006
+    inputs: Inputs,
+    out: Out,
+    recipe: RecipePath = None,
+    sets: Sets = NO_SETS,
+    workers: Workers = None,
+    as_json: AsJson = False,
 ) -> None:
     """Train a byte-level BPE; --out names the tokenizer.json."""
     import shutil
@@ -147,7 +158,7 @@ def tokenize(
     out: Out,
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="A tokenizer.json.")],
     recipe: RecipePath = None,
-    sets: Sets = [],  # noqa: B006
+    sets: Sets = NO_SETS,
     workers: Workers = None,
     as_json: AsJson = False,
 ) -> None:
@@ -163,7 +174,7 @@ def train(
     out: Out,
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="The tokenizer.json that made the shards.")],
     recipe: RecipePath = None,
-    sets: Sets = [],  # noqa: B006
+    sets: Sets = NO_SETS,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on token shards; a run that was stopped goes on from its last checkpoint."""
@@ -190,12 +201,18 @@ def generate(
         from train.checkpoint import load_model
         from train.generate import generate as continue_text
     except ModuleNotFoundError as error:
-        raise UsageError(f"generate needs the extra 'train' ({error.name} is missing): pip install 'winnow-lm[train]'.") from error
+        raise UsageError(
+            f"generate needs the extra 'train' ({error.name} is missing): pip install 'winnow-lm[train]'."
+        ) from error
     from pipeline.look.run import open_run
     from tokenize_stage.bpe import load_tokenizer
 
     folder = open_run(checkpoint).need("train").dir if (checkpoint / "run.json").is_file() else checkpoint
-    places = [folder / "tokenizer.json", folder / "model" / "tokenizer.json", folder.parent.parent / "model" / "tokenizer.json"]
+    places = [
+        folder / "tokenizer.json",
+        folder / "model" / "tokenizer.json",
+        folder.parent.parent / "model" / "tokenizer.json",
+    ]
     found = next((p for p in places if p.is_file()), None)
     if found is None:
         raise UsageError(f"{folder}: no trained model here (no tokenizer.json).")
@@ -255,7 +272,7 @@ def explain(
 
 
 @app.command()
-def whatif(run_path: RunPath, sets: Sets = [], as_json: AsJson = False) -> None:  # noqa: B006
+def whatif(run_path: RunPath, sets: Sets = NO_SETS, as_json: AsJson = False) -> None:
     """What other bounds would have decided: --set GATE.REASON.min=VALUE."""
     from pipeline.cli.show import show_whatif
     from pipeline.look.run import open_run
@@ -309,7 +326,12 @@ def models_list() -> None:
 
 
 def _session(
-    recipe: Path | None, sets: list[str], workers: int | None, quiet: bool, fixed: dict[str, Path], work: Path | None = None
+    recipe: Path | None,
+    sets: list[str],
+    workers: int | None,
+    quiet: bool,
+    fixed: dict[str, Path],
+    work: Path | None = None,
 ) -> Any:
     from pipeline.cli import stages
     from pipeline.cli.progress import Bars

@@ -45,8 +45,12 @@ def show_stats(s: dict[str, Any]) -> None:
         m = s["model"]
         print("\nmodel")
         print(f"  parameters              {m['parameters']:>9,}")
-        print(f"  tokens trained on       {m['tokens_trained']:>9,}  {m['tokens_per_s']:,.0f} tokens/s on {m['device']}")
-        print(f"  bits per byte           {m['bits_per_byte']:>9.3f}  unigram baseline {m['unigram_bits_per_byte']:.3f}")
+        print(
+            f"  tokens trained on       {m['tokens_trained']:>9,}  {m['tokens_per_s']:,.0f} tokens/s on {m['device']}"
+        )
+        print(
+            f"  bits per byte           {m['bits_per_byte']:>9.3f}  unigram baseline {m['unigram_bits_per_byte']:.3f}"
+        )
     for step, errors in s["errors"].items():
         print(f"\n{len(errors)} recorded errors in {step}, for example: {plain(errors[0])}")
 
@@ -95,7 +99,9 @@ def show_explain(e: dict[str, Any]) -> None:
                 print(f"  {name:<18}{plain(str(value))[:160]}")
         for stage in ("extract", "curate"):
             for d in life.get(stage, []):
-                kept = f", a copy of {plain(d['kept_url'])}, similarity {d['similarity']:.3f}" if d.get("kept_url") else ""
+                kept = (
+                    f", a copy of {plain(d['kept_url'])}, similarity {d['similarity']:.3f}" if d.get("kept_url") else ""
+                )
                 note = f" ({plain(d['note'])})" if d.get("note") else ""
                 print(f"  dropped at {stage}, gate {d['gate']}: {', '.join(d['reasons'])}{kept}{note}")
         if life.get("checks"):
@@ -138,4 +144,6 @@ def show_whatif(w: dict[str, Any]) -> None:
     if w["matches"] and w["gained"]["documents"]:
         print(f"\nGained documents would still have to pass: {', '.join(w['matches'])}.")
     if not w["measured_all"]:
-        print("Dropped documents were not measured by later gates (curate.measure_dropped = false): gains are an upper bound.")
+        print(
+            "Dropped documents were not measured by later gates (curate.measure_dropped = false): gains are an upper bound."
+        )

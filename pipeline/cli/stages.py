@@ -107,8 +107,10 @@ class Session:
         )
         if upstream and made.counts["rows_in"] != self.steps["crawl"].counts["responses"]:
             stored = self.steps["crawl"].counts["responses"]
-            raise BooksError(f"{made.dir}: books don't balance: {stored:,} responses in the WARC files, "
-                             f"{made.counts['rows_in']:,} read. A WARC file was changed or damaged after the crawl.")
+            raise BooksError(
+                f"{made.dir}: books don't balance: {stored:,} responses in the WARC files, "
+                f"{made.counts['rows_in']:,} read. A WARC file was changed or damaged after the crawl."
+            )
         return made
 
     def curation(self, extra_signals: Sequence[str] = ()) -> Any:

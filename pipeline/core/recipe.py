@@ -112,9 +112,7 @@ def check_table(
         raise RecipeError(f"{where}: name: {title!r} must be {NAME}.")
     plugins = coerce(f"{where}: plugins", table.get("plugins", []), list[str])
     base = base.resolve()
-    made = {
-        key: _section(f"{where}: {key}", table.get(key, {}), kind) for key, kind in sections.items()
-    }
+    made = {key: _section(f"{where}: {key}", table.get(key, {}), kind) for key, kind in sections.items()}
     return Recipe(
         name=title,
         base=base,

@@ -142,7 +142,9 @@ def match(
 
     def register(fn: F) -> F:
         _claim(name, {**REGISTRY.edits, **REGISTRY.matches}, fn)
-        REGISTRY.matches[name] = MatchDef(name, fn, similarity, reason or f"{name}_copy", version, tuple(files), params_of(fn))
+        REGISTRY.matches[name] = MatchDef(
+            name, fn, similarity, reason or f"{name}_copy", version, tuple(files), params_of(fn)
+        )
         return fn
 
     return register
@@ -152,7 +154,9 @@ def _claim(name: str, taken: dict[str, Any], fn: Callable[..., Any]) -> None:
     """A name belongs to one function. The same file loaded again may register again."""
     old = taken.get(name)
     if old is not None and inspect.getsourcefile(old.fn) != inspect.getsourcefile(fn):
-        raise UsageError(f"{inspect.getsourcefile(fn)}: '{name}' is already defined in {inspect.getsourcefile(old.fn)}.")
+        raise UsageError(
+            f"{inspect.getsourcefile(fn)}: '{name}' is already defined in {inspect.getsourcefile(old.fn)}."
+        )
 
 
 def load_plugins(paths: Iterable[Path]) -> None:
@@ -175,7 +179,7 @@ def load_plugins(paths: Iterable[Path]) -> None:
             spec.loader.exec_module(module)
         except UsageError:
             raise
-        except Exception as error:  # noqa: BLE001 - a user's file may raise anything
+        except Exception as error:
             raise UsageError(f"plugin {path}: {type(error).__name__}: {error}") from error
         REGISTRY.plugin_hashes[str(path)] = digest
 

@@ -127,9 +127,7 @@ def configure(rule_set: RuleSet, where: str, argument: str | None, table: Mappin
         checked = check(f"{where}.{reason}", bounds, allowed)
         by_reason[reason] = replace(by_reason[reason], **{k: v for k, v in checked.items() if k in bounds})
     choices = tuple(part.strip() for part in argument.split(",") if part.strip()) if argument else ()
-    rules = [
-        replace(r, one_of=choices) if r.one_of == "$argument" else _tuple_choices(r) for r in by_reason.values()
-    ]
+    rules = [replace(r, one_of=choices) if r.one_of == "$argument" else _tuple_choices(r) for r in by_reason.values()]
     return replace(rule_set, rules=tuple(rules))
 
 

@@ -239,7 +239,10 @@ class _Shard:
 
             where = traceback.extract_tb(error.__traceback__)[-1]
             place = f"{Path(where.filename).name}:{where.lineno}"
-            return {"shard": task.shard, "failed": f"{type(error).__name__}: {error} ({place}; a bug in winnow or a plug-in)"}
+            return {
+                "shard": task.shard,
+                "failed": f"{type(error).__name__}: {error} ({place}; a bug in winnow or a plug-in)",
+            }
         return record
 
 

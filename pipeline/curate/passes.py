@@ -147,9 +147,7 @@ def _take_copies(
             kept.append((doc, row))
             continue
         gate, reason = args.previous.name, args.previous.match.reason
-        out.decisions.append(
-            decision(doc, gate, [reason], kept=drop["kept_doc_id"], similarity=drop["similarity"])
-        )
+        out.decisions.append(decision(doc, gate, [reason], kept=drop["kept_doc_id"], similarity=drop["similarity"]))
     return [d for d, _ in kept], [r for _, r in kept]
 
 
@@ -284,7 +282,9 @@ def _join(
     task: Task, args: PassArgs, signals: pa.Table, decisions: pa.Table, edits: pa.Table
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
     """The sidecars of all passes as one set: signals side by side, in input order; the others one after the other."""
-    carried = [pq.read_table(s.path) for s in task.inputs[len(task.inputs) - 3 * args.carried :]] if args.carried else []
+    carried = (
+        [pq.read_table(s.path) for s in task.inputs[len(task.inputs) - 3 * args.carried :]] if args.carried else []
+    )
     tables = [*carried[0::3], signals]
     merged = tables[0]
     index = {d: i for i, d in enumerate(merged.column("doc_id").to_pylist())}

@@ -25,9 +25,7 @@ VERSION = 1
 
 def identity(curation: Curation, gates: tuple[Gate, ...]) -> dict[str, Any]:
     """What decides the output of these gates; models and lists count by content, not by path."""
-    used = {
-        curation.signal_def(s).names[0] for g in gates if g.rules for s in g.rules.signals
-    }
+    used = {curation.signal_def(s).names[0] for g in gates if g.rules for s in g.rules.signals}
     signals = {}
     for name, params in curation.signal_params.items():
         if name in used:
@@ -71,9 +69,7 @@ def curate(
             segment.append(gate)
             continue
         done = curation.gates[: i + 1]
-        plan = Plan(
-            f"pass{len(passes) + 1}", identity(curation, done), VERSION, plugins, {upstream.step: upstream.key}
-        )
+        plan = Plan(f"pass{len(passes) + 1}", identity(curation, done), VERSION, plugins, {upstream.step: upstream.key})
         args = PassArgs(curation, tuple(segment), gate, previous)
         tasks = _tasks(plan, work.dir(plan), documents, passes, drops, args)
         made = run_step(plan, work.dir(plan), tasks, pass_shard, executor, progress=progress)
@@ -132,9 +128,7 @@ def measure_signals(
 
 
 def _shown_params(curation: Curation) -> Mapping[str, Any]:
-    return {
-        n: {k: curation.files.get(str(v), v) for k, v in p.items()} for n, p in curation.signal_params.items()
-    }
+    return {n: {k: curation.files.get(str(v), v) for k, v in p.items()} for n, p in curation.signal_params.items()}
 
 
 def signals_shard(task: Task) -> ShardResult:

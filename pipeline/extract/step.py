@@ -164,9 +164,7 @@ def _set_url(row: dict[str, Any], url: str) -> None:
         row["host"] = ""
 
 
-def _from_capture(
-    capture: Capture, source: Source, worker: ExtractWorker
-) -> tuple[dict[str, Any], Dropped | None]:
+def _from_capture(capture: Capture, source: Source, worker: ExtractWorker) -> tuple[dict[str, Any], Dropped | None]:
     row = _blank(source, capture.offset, capture.url)
     if capture.record_id:
         row["doc_id"] = doc_id_of_record(capture.record_id)

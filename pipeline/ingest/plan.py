@@ -200,6 +200,7 @@ def open_stream(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
         return gzip.open(path)
     if path.suffix == ".zst":
-        reader = zstandard.ZstdDecompressor().stream_reader(open(path, "rb"), read_across_frames=True, closefd=True)
+        file = open(path, "rb")  # noqa: SIM115 - the reader closes it
+        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=True)
         return io.BufferedReader(reader, 1 << 20)
     return open(path, "rb")

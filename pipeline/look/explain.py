@@ -58,7 +58,9 @@ def _life(run: Run, doc_id: bytes) -> dict[str, Any]:
         facts = rows_where(extract, "data", "doc_id", key)
         if facts:
             row = facts[0]
-            life["document"] = {k: v for k, v in row.items() if k not in ("doc_id", "text", "language", "language_score")}
+            life["document"] = {
+                k: v for k, v in row.items() if k not in ("doc_id", "text", "language", "language_score")
+            }
             life["text"] = row["text"]
         life["extract"] = [_clean(r) for r in rows_where(extract, "decisions", "doc_id", key)]
     if curate:

@@ -13,7 +13,6 @@ from pipeline.core.dataset import Dataset, is_dataset, open_dataset
 from pipeline.core.errors import UsageError
 from pipeline.core.files import read_json
 
-
 STAGES = ("crawl", "extract", "curate", "tokenizer", "tokenize", "train")
 
 
@@ -40,7 +39,9 @@ def open_run(path: Path) -> Run:
     """
     if (path / "run.json").is_file():
         names = read_json(path / "run.json")["steps"]
-        return Run(path, {k: open_dataset(path / names[k]) for k in STAGES if k in names and is_dataset(path / names[k])})
+        return Run(
+            path, {k: open_dataset(path / names[k]) for k in STAGES if k in names and is_dataset(path / names[k])}
+        )
     if is_dataset(path):
         step = open_dataset(path)
         return Run(path, {step.step: step})

@@ -114,7 +114,11 @@ def histogram(run: Run, signal: str, bins: int = 30) -> dict[str, Any]:
     if any(isinstance(v, str) for v in column):
         names = sorted({str(v) for v in column if v is not None})
         values = [
-            {"name": n, "kept": int(sum(k for v, k in zip(column, kept, strict=True) if v == n)), "all": column.count(n)}
+            {
+                "name": n,
+                "kept": int(sum(k for v, k in zip(column, kept, strict=True) if v == n)),
+                "all": column.count(n),
+            }
             for n in names
         ]
         return {"signal": signal, "values": sorted(values, key=lambda v: (-v["all"], v["name"]))}

@@ -12,6 +12,7 @@ from pipeline.core.files import read_json
 from pipeline.core.step import add_counts, balance
 from pipeline.look.run import Run
 
+
 def verify(run: Run) -> Iterator[tuple[str, list[str]]]:
     """(step, problems) for every step; no problems means that the step is whole."""
     for stage in run.steps:

@@ -125,7 +125,9 @@ def _side(connection: duckdb.DuckDBPyConnection, where: str, top: int) -> dict[s
     documents, size = connection.execute(
         f"SELECT count(*), coalesce(sum(bytes), 0)::BIGINT FROM verdict WHERE {where}"
     ).fetchall()[0]
-    group = "SELECT coalesce({0}, '') AS name, count(*) AS documents, sum(bytes)::BIGINT AS bytes FROM verdict WHERE {1} "
+    group = (
+        "SELECT coalesce({0}, '') AS name, count(*) AS documents, sum(bytes)::BIGINT AS bytes FROM verdict WHERE {1} "
+    )
     tail = f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {top}"
     return {
         "documents": documents,
@@ -133,7 +135,8 @@ def _side(connection: duckdb.DuckDBPyConnection, where: str, top: int) -> dict[s
         "languages": _records(connection, group.format("language", where) + tail),
         "hosts": _records(connection, group.format("host", where) + tail),
         "examples": [
-            r[0] for r in connection.execute(f"SELECT url FROM verdict WHERE {where} ORDER BY url LIMIT {top}").fetchall()
+            r[0]
+            for r in connection.execute(f"SELECT url FROM verdict WHERE {where} ORDER BY url LIMIT {top}").fetchall()
         ],
     }
 

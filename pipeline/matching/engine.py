@@ -87,9 +87,7 @@ def reduce_partition(task: Task) -> ShardResult:
     columns = [n for n, _ in keep_columns(args.keep)]
     low = bytes([args.partition * 256 // PARTITIONS]) + bytes(15)
     high = bytes([(args.partition + 1) * 256 // PARTITIONS - 1]) + b"\xff" * 15
-    parts = [
-        pq.read_table(s.path, filters=[("key", ">=", low), ("key", "<=", high)]) for s in task.inputs
-    ]
+    parts = [pq.read_table(s.path, filters=[("key", ">=", low), ("key", "<=", high)]) for s in task.inputs]
     keys = pa.concat_tables(parts)
     twice = _groups_with_two(keys)
     order = ", ".join([*(_order(k) for k in args.keep), "doc_id"])
@@ -167,7 +165,12 @@ def decide_copies(task: Task) -> ShardResult:
     drops.sort(key=lambda d: bytes(d["doc_id"]))
     path = task.file("drops")
     write_parquet(path, pa.Table.from_pylist(drops, DROPS))
-    counts = {"candidates": len(candidates), "copies": len(drops), "verified_pairs": verified, "rejected_pairs": rejected}
+    counts = {
+        "candidates": len(candidates),
+        "copies": len(drops),
+        "verified_pairs": verified,
+        "rejected_pairs": rejected,
+    }
     return ShardResult({path: len(drops)}, counts)
 
 

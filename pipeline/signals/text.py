@@ -9,7 +9,7 @@ from pipeline.core.schema import Doc
 
 BULLETS = ("•", "‣", "▶", "◀", "◦", "■", "□", "▪", "▫", "–", "-", "*", "·")
 ELLIPSES = ("...", "…")
-STOP_WORDS = frozenset("the be to of and that have with".split())  # the eight words that the paper names
+STOP_WORDS = frozenset(["the", "be", "to", "of", "and", "that", "have", "with"])  # the eight words that the paper names
 _ELLIPSIS = re.compile(r"\.\.\.|…")
 
 

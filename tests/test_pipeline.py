@@ -1,0 +1,154 @@
+"""The promises of a run: the same bytes for any worker count, through any kill, and books that balance."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.core.dataset import Dataset
+from pipeline.core.errors import BooksError, ErrorLimit, StepError
+from pipeline.core.step import balance
+from pipeline.look.explain import explain
+from pipeline.look.run import Run, table_of
+from pipeline.look.verify import verify
+from tests.conftest import article, run, write_jsonl
+
+
+def hashes(found: Run) -> dict[str, dict[str, str]]:
+    return {stage: step.file_hashes for stage, step in found.steps.items()}
+
+
+def test_output_does_not_depend_on_worker_count(corpus: Path, tmp_path: Path) -> None:
+    one = run(corpus, tmp_path / "one", workers=1)
+    three = run(corpus, tmp_path / "three", workers=3)
+    assert len(one.need("extract").shards()) > 1
+    assert hashes(one) == hashes(three)
+
+
+def test_killed_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
+    whole = run(corpus, tmp_path / "whole")
+    command = [sys.executable, "-m", "pipeline.cli.main", "run", str(corpus), "--runs", str(tmp_path / "killed"), "--workers", "2"]
+    for wait in (1.5, 2.5, 3.5):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(wait)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    again = run(corpus, tmp_path / "killed")
+    assert hashes(whole) == hashes(again)
+    assert not list((tmp_path / "killed").rglob(".tmp-*"))
+
+
+def test_second_run_does_nothing_again(corpus: Path, tmp_path: Path) -> None:
+    first = run(corpus, tmp_path / "runs")
+    times = {p: p.stat().st_mtime_ns for p in first.root.rglob("*.parquet")}
+    run(corpus, tmp_path / "runs")
+    assert {p: p.stat().st_mtime_ns for p in first.root.rglob("*.parquet")} == times
+
+
+def test_changed_threshold_redoes_only_what_depends_on_it(corpus: Path, tmp_path: Path) -> None:
+    first = run(corpus, tmp_path / "runs")
+    second = run(corpus, tmp_path / "runs", sets=("curate.gopher_quality.too_few_words.min=5",))
+    assert first.steps["extract"].dir == second.steps["extract"].dir
+    assert first.steps["curate"].dir != second.steps["curate"].dir
+    assert first.steps["curate"].dir.is_dir()
+    assert second.steps["curate"].counts["rows_out"] == first.steps["curate"].counts["rows_out"] + 1
+
+
+def test_new_input_file_adds_shards_and_keeps_old_ones(corpus: Path, tmp_path: Path) -> None:
+    first = run(corpus, tmp_path / "runs", last="extract")
+    before = {p: p.stat().st_mtime_ns for p in first.need("extract").files("data")}
+    write_jsonl(tmp_path / "texts" / "00-sorts-first.jsonl", [{"url": "http://new.test/1", "text": article(26)}])
+    second = run(corpus, tmp_path / "runs", last="curate")
+    assert second.need("extract").dir == first.need("extract").dir
+    assert len(second.need("extract").shards()) == len(before) + 1
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert explain(second, "http://new.test/1")["documents"][0]["kept"]
+
+
+def test_every_input_row_is_kept_or_has_a_decision(finished: Run) -> None:
+    extract, curate = finished.need("extract"), finished.need("curate")
+    kept = set(table_of(curate, "data", ["doc_id"])["doc_id"].to_pylist())
+    gone = table_of(curate, "decisions", ["doc_id"])["doc_id"].to_pylist()
+    came = set(table_of(extract, "data", ["doc_id"])["doc_id"].to_pylist())
+    assert len(gone) == len(set(gone))
+    assert kept | set(gone) == came
+    assert not kept & set(gone)
+    assert all(not problems for _, problems in verify(finished))
+
+
+def test_unbalanced_books_are_refused() -> None:
+    balance("here", {"rows_in": 10, "rows_out": 8, "dropped": {"a": 1, "b": 1}})
+    with pytest.raises(BooksError, match=r"here: books don't balance: 10 in, 8 out, 1 dropped"):
+        balance("here", {"rows_in": 10, "rows_out": 8, "dropped": {"a": 1}})
+
+
+def test_verify_finds_a_changed_file_and_a_missing_one(corpus: Path, tmp_path: Path) -> None:
+    found = run(corpus, tmp_path / "runs")
+    data, decisions = found.need("curate").files("data")[0], found.need("curate").files("decisions")[0]
+    pq.write_table(pq.read_table(data).slice(0, 1), data)
+    decisions.unlink()
+    problems = dict(verify(found))[f"curate-{found.need('curate').key}"]
+    assert any("sha256" in p and data.name in p for p in problems)
+    assert any("missing" in p for p in problems)
+
+
+def test_plugin_signal_with_own_rule_set_decides(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from pipeline.core.registry import signal\nfrom pipeline.core.schema import Doc\n"
+        "@signal('very_count')\ndef very_count(doc: Doc, *, word: str = 'very') -> int:\n"
+        "    return doc.lower_words.count(word)\n"
+    )
+    (tmp_path / "mine.toml").write_text('name = "mine"\n[[rule]]\nreason = "said_it"\nsignal = "very_count"\nmax = 0\n')
+    body = corpus.read_text() + '[curate]\ngates = ["mine"]\nrules = ["mine.toml"]\n[signals.very_count]\nword = "note"\n'
+    corpus.write_text(body.replace('name = "test"\n', 'name = "test"\nplugins = ["mine.py"]\n'))
+    found = run(corpus, tmp_path / "runs", workers=2, last="curate")
+    reasons = table_of(found.need("curate"), "decisions", ["reasons"])["reasons"].to_pylist()
+    assert len(reasons) == 26
+    assert all(r == ["said_it"] for r in reasons)
+
+
+def test_failing_plugin_names_its_shard_and_place(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(
+        "from pipeline.core.registry import edit\n@edit('broken_edit')\ndef broken_edit(doc):\n    return 1 / 0\n"
+    )
+    body = corpus.read_text() + '[curate]\ngates = ["broken_edit"]\n'
+    corpus.write_text(body.replace('name = "test"\n', 'name = "test"\nplugins = ["bad.py"]\n'))
+    with pytest.raises(StepError, match=r"curate-\w{8} shard 0: ZeroDivisionError.*bad\.py:4"):
+        run(corpus, tmp_path / "runs")
+
+
+def test_recorded_errors_above_the_limit_end_in_exit_code_3(corpus: Path, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "texts" / "broken.jsonl", ["{not json", {"url": "http://ok.test/1", "text": article(27)}])
+    found = run(corpus, tmp_path / "runs", last="curate")
+    assert explain(found, "http://ok.test/1")["documents"][0]["kept"]
+    with pytest.raises(ErrorLimit, match="1 recorded errors; limits.max_errors is 0") as caught:
+        run(corpus, tmp_path / "runs", last="curate", sets=("limits.max_errors=0",))
+    assert caught.value.exit_code == 3
+
+
+def test_standalone_stages_make_what_a_run_makes(corpus: Path, tmp_path: Path) -> None:
+    found = run(corpus, tmp_path / "runs")
+
+    def winnow(*words: Any) -> None:
+        command = [sys.executable, "-m", "pipeline.cli.main", *map(str, words), "--recipe", str(corpus)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    winnow("extract", tmp_path / "texts", "--out", tmp_path / "e", "--workers", 2)
+    winnow("curate", tmp_path / "e", "--out", tmp_path / "c")
+    winnow("tokenizer", "train", tmp_path / "c", "--out", tmp_path / "t.json")
+    winnow("tokenize", tmp_path / "c", "--tokenizer", tmp_path / "t.json", "--out", tmp_path / "s")
+    for stage, folder in (("extract", "e"), ("curate", "c"), ("tokenize", "s")):
+        from pipeline.core.dataset import open_dataset
+
+        alone: Dataset = open_dataset(tmp_path / folder)
+        assert alone.file_hashes == found.need(stage).file_hashes, stage
