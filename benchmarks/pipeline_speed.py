@@ -38,7 +38,9 @@ def main() -> None:
     print(f"{len(texts):,} documents, {size / 1e6:.1f} MB; {platform.processor() or platform.machine()}, one process")
     curation = build(CurateConfig(), SignalsConfig())
     cases: dict[str, Callable[[], Any]] = {
-        "signals: gopher quality + repetition": lambda: _rules(texts, curation, ("gopher_quality", "gopher_repetition")),
+        "signals: gopher quality + repetition": lambda: _rules(
+            texts, curation, ("gopher_quality", "gopher_repetition")
+        ),
         "signals: language (fastText lid.176)": lambda: _rules(texts, curation, ("language",)),
         "signals: toxicity word list": lambda: _rules(texts, curation, ("toxicity",)),
         "edit: pii": lambda: [list(REGISTRY.edits["pii"].fn(d)) for d in _docs(texts)],

@@ -50,10 +50,7 @@ def article(n: int, words: int = 120) -> str:
     return f"Note {n}. " + " ".join(source.split()[: words + n])
 
 
-GOOD = (
-    "compost earthworms watering mulch tomatoes potatoes beans garlic herbs seeds slugs pruning greenhouse pond meadow hedge "
-    "fungi frost rotation pumpkin onions carrots lettuce strawberries birds bats tools nettles shade grafting rain"
-).split()
+GOOD = ["compost", "earthworms", "watering", "mulch", "tomatoes", "potatoes", "beans", "garlic", "herbs", "seeds", "slugs", "pruning", "greenhouse", "pond", "meadow", "hedge", "fungi", "frost", "rotation", "pumpkin", "onions", "carrots", "lettuce", "strawberries", "birds", "bats", "tools", "nettles", "shade", "grafting", "rain"]
 GERMAN = (
     "Der Boden ist die Grundlage eines jeden Gartens, und doch schenken ihm die meisten Menschen kaum Beachtung. Wer im "
     "Frühjahr eine Handvoll Erde aufnimmt und daran riecht, merkt schnell, ob sie lebt und was ihr fehlt. "
@@ -71,8 +68,12 @@ def corpus_rows() -> list[dict[str, Any]]:
     rows.append({"url": "http://short.test/1", "text": "Too short to be of use to anybody at all."})
     rows.append({"url": "http://german.test/1", "text": GERMAN})
     rows.append({"url": "http://toxic.test/1", "text": TOXIC})
-    rows.append({"url": "http://spam.test/1", "text": "Buy the best garden seeds that you can get with us today. " * 20})
-    rows.append({"url": "http://pii.test/1", "text": article(25) + " Write to jane.doe@mail.example.com or to 81.169.145.78."})
+    rows.append(
+        {"url": "http://spam.test/1", "text": "Buy the best garden seeds that you can get with us today. " * 20}
+    )
+    rows.append(
+        {"url": "http://pii.test/1", "text": article(25) + " Write to jane.doe@mail.example.com or to 81.169.145.78."}
+    )
     rows.append({"url": "http://empty.test/1", "text": "   "})
     return rows
 

@@ -31,7 +31,10 @@ def winnow(*words: object) -> subprocess.CompletedProcess[str]:
     [
         ("[crawl]\nseeds = []\n", "nothing to read: give crawl.seeds, or extract.inputs"),
         ("[crwl]\n", "no section 'crwl'. Did you mean 'crawl'?"),
-        ("[curate.minhash]\nrow_per_band = 4\n", "no parameter 'row_per_band'. Did you mean 'rows_per_band'? It takes: bands,"),
+        (
+            "[curate.minhash]\nrow_per_band = 4\n",
+            "no parameter 'row_per_band'. Did you mean 'rows_per_band'? It takes: bands,",
+        ),
         ("[curate.minhash]\nbands = 'many'\n", "curate.minhash.bands: expected a whole number, got 'many'"),
         ("[curate]\ngates = ['gopher_qualty']\n", "no gate 'gopher_qualty'. Did you mean 'gopher_quality'?"),
         ("[curate]\ngates = ['language']\n", "'language' needs a language"),
@@ -117,8 +120,12 @@ def test_unknown_url_names_close_ones(finished: Run) -> None:
 
 
 def test_whatif_agrees_with_a_rerun(tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "t.jsonl", [{"url": f"http://a.test/{n}", "text": article(n, 20 + 4 * n)} for n in range(20)])
-    recipe = write_recipe(tmp_path, '[extract]\ninputs = ["t.jsonl"]\n[curate]\ngates = ["language:en", "gopher_quality"]\n')
+    write_jsonl(
+        tmp_path / "t.jsonl", [{"url": f"http://a.test/{n}", "text": article(n, 20 + 4 * n)} for n in range(20)]
+    )
+    recipe = write_recipe(
+        tmp_path, '[extract]\ninputs = ["t.jsonl"]\n[curate]\ngates = ["language:en", "gopher_quality"]\n'
+    )
     first = run(recipe, tmp_path / "runs")
     change = "gopher_quality.too_few_words.min=80"
     asked = whatif(first, [change])

@@ -35,9 +35,21 @@ def test_output_does_not_depend_on_worker_count(corpus: Path, tmp_path: Path) ->
 
 def test_killed_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
     whole = run(corpus, tmp_path / "whole")
-    command = [sys.executable, "-m", "pipeline.cli.main", "run", str(corpus), "--runs", str(tmp_path / "killed"), "--workers", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli.main",
+        "run",
+        str(corpus),
+        "--runs",
+        str(tmp_path / "killed"),
+        "--workers",
+        "2",
+    ]
     for wait in (1.5, 2.5, 3.5):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         time.sleep(wait)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -108,11 +120,13 @@ def test_plugin_signal_with_own_rule_set_decides(corpus: Path, tmp_path: Path) -
         "    return doc.lower_words.count(word)\n"
     )
     (tmp_path / "mine.toml").write_text('name = "mine"\n[[rule]]\nreason = "said_it"\nsignal = "very_count"\nmax = 0\n')
-    body = corpus.read_text() + '[curate]\ngates = ["mine"]\nrules = ["mine.toml"]\n[signals.very_count]\nword = "note"\n'
+    body = (
+        corpus.read_text() + '[curate]\ngates = ["mine"]\nrules = ["mine.toml"]\n[signals.very_count]\nword = "note"\n'
+    )
     corpus.write_text(body.replace('name = "test"\n', 'name = "test"\nplugins = ["mine.py"]\n'))
     found = run(corpus, tmp_path / "runs", workers=2, last="curate")
     reasons = table_of(found.need("curate"), "decisions", ["reasons"])["reasons"].to_pylist()
-    assert len(reasons) == 26
+    assert len(reasons) == 27
     assert all(r == ["said_it"] for r in reasons)
 
 

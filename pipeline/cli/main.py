@@ -36,7 +36,7 @@ RunPath = Annotated[Path, typer.Argument(help="Run directory (runs/NAME) or a fi
 @app.command()
 def run(
     recipe: Annotated[Path, typer.Argument(help="Recipe file.")],
-    sets: Sets = NO_SETS, - Typer copies it
+    sets: Sets = NO_SETS,
     runs: Annotated[Path, typer.Option("--runs", help="Where run directories are made.")] = Path("runs"),
     first: Annotated[str, typer.Option("--from", help="First stage.")] = "crawl",
     last: Annotated[str, typer.Option("--to", help="Last stage.")] = "report",
