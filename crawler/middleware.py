@@ -97,7 +97,7 @@ class RobotsMiddleware(RobotsTxtMiddleware):
         if delay > self.settings.getfloat("WINNOW_MAX_CRAWL_DELAY"):
             self.too_slow[urlsplit(request.url).netloc] = float(delay)
             return
-        downloader = self.crawler.engine.downloader  # type: ignore[union-attr]
+        downloader = self.crawler.engine.downloader
         key = downloader.get_slot_key(request)
         slow = {"concurrency": 1, "delay": max(float(delay), self.settings.getfloat("DOWNLOAD_DELAY")), "jitter": 0.0}
         downloader.per_slot_settings[key] = slow  # slots are made anew after a minute without requests
@@ -131,7 +131,7 @@ class ReplayMiddleware:
         for name, value in stored.headers:
             headers.setdefault(name, []).append(value)
         kind = responsetypes.from_args(headers={k.encode(): v[0].encode() for k, v in headers.items()}, url=stored.url)
-        return kind(stored.url, status=stored.status, headers=headers, body=stored.body, flags=[REPLAYED])  # type: ignore[arg-type]
+        return kind(stored.url, status=stored.status, headers=headers, body=stored.body, flags=[REPLAYED])
 
 
 class WarcMiddleware:

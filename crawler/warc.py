@@ -136,7 +136,7 @@ def repair(folder: Path) -> int:
                         good, waiting = record.stream_pos, record.stream_pos
                     else:
                         waiting = None
-                    whole = len(record.reader.read()) == int(record.headers.get("Content-Length", "0"))
+                    whole = len(record.reader.read()) == int(record.headers.get("Content-Length") or 0)
                     if not whole:
                         good = record.stream_pos if waiting is None else waiting
                         break
@@ -161,7 +161,7 @@ def stored_responses(folder: Path) -> Iterator[Stored]:
                     path.name.removesuffix(OPEN),
                     record.stream_pos,
                     record.headers["WARC-Target-URI"],
-                    record.http_headers.status_code,
+                    record.http_headers.status_code or 0,
                     [(str(k), str(v)) for k, v in record.http_headers],
                     record.reader.read(),
                 )

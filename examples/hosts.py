@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -89,7 +90,7 @@ def _module_page(name: str) -> str | None:
             return None
 
 
-SITES = {GARDEN_HOST: garden, PYDOC_HOST: library}
+SITES: dict[str, Callable[[str], Answer]] = {GARDEN_HOST: garden, PYDOC_HOST: library}
 
 
 class Handler(BaseHTTPRequestHandler):

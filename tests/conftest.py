@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,16 +42,15 @@ validation_fraction = 0.3
 
 def article(n: int, words: int = 120) -> str:
     """English prose that passes every gate, different for every n."""
-    pages = sorted((GARDEN / "pages").glob("*.html"))
-    import re
-
-    source = re.sub("<[^>]+>", " ", pages[n % len(pages)].read_text("utf-8", "replace"))
-    good = [p for p in pages if p.stem in GOOD]
-    source = re.sub("<[^>]+>", " ", good[n % len(good)].read_text("utf-8").split("<article>")[1].split("</article>")[0])
+    page = (GARDEN / "pages" / f"{GOOD[n % len(GOOD)]}.html").read_text("utf-8")
+    source = re.sub("<[^>]+>", " ", page.split("<article>")[1].split("</article>")[0])
     return f"Note {n}. " + " ".join(source.split()[: words + n])
 
 
-GOOD = ["compost", "earthworms", "watering", "mulch", "tomatoes", "potatoes", "beans", "garlic", "herbs", "seeds", "slugs", "pruning", "greenhouse", "pond", "meadow", "hedge", "fungi", "frost", "rotation", "pumpkin", "onions", "carrots", "lettuce", "strawberries", "birds", "bats", "tools", "nettles", "shade", "grafting", "rain"]
+GOOD = (
+    "compost earthworms watering mulch tomatoes potatoes beans garlic herbs seeds slugs pruning greenhouse pond meadow "
+    "hedge fungi frost rotation pumpkin onions carrots lettuce strawberries birds bats tools nettles shade grafting rain"
+).split()
 GERMAN = (
     "Der Boden ist die Grundlage eines jeden Gartens, und doch schenken ihm die meisten Menschen kaum Beachtung. Wer im "
     "Frühjahr eine Handvoll Erde aufnimmt und daran riecht, merkt schnell, ob sie lebt und was ihr fehlt. "

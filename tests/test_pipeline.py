@@ -144,7 +144,7 @@ def test_recorded_errors_above_the_limit_end_in_exit_code_3(corpus: Path, tmp_pa
     write_jsonl(tmp_path / "texts" / "broken.jsonl", ["{not json", {"url": "http://ok.test/1", "text": article(27)}])
     found = run(corpus, tmp_path / "runs", last="curate")
     assert explain(found, "http://ok.test/1")["documents"][0]["kept"]
-    with pytest.raises(ErrorLimit, match="1 recorded errors; limits.max_errors is 0") as caught:
+    with pytest.raises(ErrorLimit, match=r"1 recorded errors; limits\.max_errors is 0") as caught:
         run(corpus, tmp_path / "runs", last="curate", sets=("limits.max_errors=0",))
     assert caught.value.exit_code == 3
 

@@ -102,6 +102,14 @@ def load_tokenizer(path: Path) -> Tokenizer:
         raise DataError(f"{path}: not a tokenizer ({error}).") from error
 
 
+def end_of_text(tokenizer: Tokenizer) -> int:
+    """Id of the token that ends every document. Raises: DataError if the tokenizer has none."""
+    found = tokenizer.token_to_id(EOS)
+    if found is None:
+        raise DataError(f"the tokenizer has no {EOS} token, which ends every document.")
+    return int(found)
+
+
 def token_bytes(tokenizer: Tokenizer) -> list[int]:
     """UTF-8 bytes that each id stands for; 0 for special tokens. Byte-level BPE: a character of a token is a byte."""
     special = {i for i, t in tokenizer.get_added_tokens_decoder().items() if t.special}

@@ -23,8 +23,8 @@ from pipeline.core.executor import Executor
 from pipeline.core.files import sha256_file, write_parquet
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
-from tokenize_stage.bpe import load_tokenizer, token_bytes
-from tokenize_stage.config import EOS, TokenizeConfig
+from tokenize_stage.bpe import end_of_text, load_tokenizer, token_bytes
+from tokenize_stage.config import TokenizeConfig
 
 VERSION = 1
 SPLITS = ("train", "validation")
@@ -102,12 +102,10 @@ def tokenize(
 ) -> Dataset:
     """Encode and pack a dataset into `train/` and `validation/` token shards.
 
-    Raises: StepError if a split comes out empty, or the tokenizer lacks the end-of-text token.
+    Raises: StepError if a split comes out empty; DataError if the tokenizer lacks the end-of-text token.
     """
     digest = sha256_file(tokenizer)
     model = load_tokenizer(tokenizer)
-    if model.token_to_id(EOS) is None:
-        raise StepError(f"{tokenizer}: has no {EOS} token, which ends every document.")
     params = {k: v for k, v in asdict(config).items() if k not in ("vocab_size", "min_frequency")}
     plan = Plan("tokenize", params, VERSION, {"tokenizer": digest}, {documents.step: documents.key})
     folder = space.dir(plan)
@@ -120,7 +118,7 @@ def tokenize(
         "kind": "tokens",
         "row_tokens": config.row_tokens,
         "vocab_size": model.get_vocab_size(),
-        "eos_id": model.token_to_id(EOS),
+        "eos_id": end_of_text(model),
         "tokenizer_sha256": digest,
         "documents": str(documents.dir.name),
     }
@@ -138,7 +136,7 @@ def tokenize_shard(task: Task) -> ShardResult:
     """One shard of documents as one token shard per split."""
     config: TokenizeConfig = task.args
     tokenizer = load_tokenizer(task.inputs[1].path)
-    eos = tokenizer.token_to_id(EOS)
+    eos = end_of_text(tokenizer)
     size = tokenizer.get_vocab_size()
     dtype = np.dtype("<u2" if size <= 65_536 else "<u4")
     lengths = np.asarray(token_bytes(tokenizer))

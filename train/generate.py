@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from pipeline.core.errors import UsageError
-from tokenize_stage.config import EOS
+from tokenize_stage.bpe import end_of_text
 from train.model import Decoder
 
 
@@ -36,7 +36,7 @@ def generate(
     """
     if temperature < 0 or top_k < 0 or not 0 < top_p <= 1 or max_tokens < 1:
         raise UsageError("generate: temperature and top_k are at least 0, top_p is in (0, 1], max_tokens at least 1.")
-    eos = tokenizer.token_to_id(EOS)
+    eos = end_of_text(tokenizer)
     context = model.config.context
     device = next(model.parameters()).device
     rng = torch.Generator().manual_seed(seed)

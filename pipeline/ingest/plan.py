@@ -157,7 +157,8 @@ def _boundaries(file: InputFile, size: int, step: int) -> list[int]:
 
 def _parquet_cuts(path: Path, step: int) -> list[int]:
     meta = pq.read_metadata(path)
-    cuts, size = [], 0
+    cuts: list[int] = []
+    size = 0
     for i in range(meta.num_row_groups):
         size += meta.row_group(i).total_byte_size
         if size > step and i:
@@ -198,7 +199,7 @@ def _line_cuts(path: Path, size: int, step: int) -> list[int]:
 def open_stream(path: Path) -> IO[bytes]:
     """A file's bytes, decompressed if its name says so."""
     if path.suffix == ".gz":
-        return gzip.open(path)
+        return io.BufferedReader(gzip.open(path))
     if path.suffix == ".zst":
         file = open(path, "rb")  # noqa: SIM115 - the reader closes it
         reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=True)

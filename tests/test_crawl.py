@@ -1,0 +1,197 @@
+"""Crawling real servers on loopback: scope, robots.txt, limits, WARC, and going on after a kill."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+from crawler.config import CrawlConfig
+from crawler.step import crawl, read_seeds
+from examples.hosts import Server
+from pipeline.core.dataset import Dataset
+from pipeline.core.errors import StepError, UsageError
+from pipeline.core.step import Workspace
+from pipeline.look.run import table_of
+
+
+class Site(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.robots: tuple[int, str] = (404, "")
+        self.delay_s = 0.0
+        self.log: list[tuple[float, str, str]] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Site
+
+    def do_GET(self) -> None:
+        self.server.log.append((time.monotonic(), self.path, self.headers["User-Agent"]))
+        time.sleep(self.server.delay_s)
+        status, body = 200, ""
+        if self.path == "/robots.txt":
+            status, body = self.server.robots
+        elif self.path == "/":
+            body = "".join(f'<a href="/p/{i}">{i}</a>' for i in range(12)) + '<a href="http://127.0.0.1:1/x">out</a>'
+        else:
+            body = f"<p>Page {self.path}.</p><a href='{self.path}/deeper'>on</a><a href='/private/1'>no</a>"
+        data = body.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain" if self.path == "/robots.txt" else "text/html")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    made = Site()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def config(site: Site, **changes: Any) -> CrawlConfig:
+    base: dict[str, Any] = {
+        "seeds": [site.url + "/"],
+        "delay_s": 0.0,
+        "concurrency_per_host": 4,
+        "max_depth": 1,
+        "retries": 0,
+    }
+    return CrawlConfig(**{**base, **changes})
+
+
+def outcomes(step: Dataset) -> dict[str, str]:
+    return {r["url"]: r["outcome"] for r in table_of(step, "fetch", ["url", "outcome"]).to_pylist()}
+
+
+def test_warc_is_1_1_with_pairs_and_a_member_per_record(site: Site, tmp_path: Path) -> None:
+    step = crawl(config(site), Workspace(tmp_path))
+    (path,) = step.files("warc")
+    kinds = []
+    with open(path, "rb") as f:
+        for record in ArchiveIterator(f, parse_http=True, verify_digests=True):
+            kinds.append(record.record_type)
+            with open(path, "rb") as again:
+                again.seek(record.stream_pos)
+                assert again.read(2) == b"\x1f\x8b"
+    assert kinds[0] == WarcRecordType.warcinfo
+    assert kinds.count(WarcRecordType.response) == kinds.count(WarcRecordType.request) == step.counts["responses"] == 14
+    import gzip
+
+    assert gzip.decompress(path.read_bytes()).startswith(b"WARC/1.1\r\n")
+
+
+def test_scope_depth_and_user_agent(site: Site, tmp_path: Path) -> None:
+    step = crawl(config(site, contact="mailto:me@here.test"), Workspace(tmp_path))
+    met = outcomes(step)
+    assert met[site.url + "/p/3"] == "fetched"
+    assert met[site.url + "/p/3/deeper"] == "depth_limit"
+    assert met["http://127.0.0.1:1/x"] == "out_of_scope" or "http://127.0.0.1:1/x" in met
+    assert {agent for _, _, agent in site.log} == {"winnow/0.1.0 (+mailto:me@here.test)"}
+    assert site.log[0][1] == "/robots.txt"
+
+
+def test_path_prefix_keeps_to_its_part_of_the_site(site: Site, tmp_path: Path) -> None:
+    met = outcomes(crawl(config(site, path_prefixes=["/p/1"]), Workspace(tmp_path)))
+    assert met[site.url + "/p/11"] == "fetched"
+    assert met[site.url + "/p/2"] == "out_of_scope"
+
+
+def test_robots_rules_and_crawl_delay_are_obeyed(site: Site, tmp_path: Path) -> None:
+    site.robots = (200, "User-agent: *\nDisallow: /private/\nCrawl-delay: 0.2\n")
+    met = outcomes(crawl(config(site, max_depth=2, max_pages=6), Workspace(tmp_path)))
+    assert met[site.url + "/private/1"] == "robots"
+    assert not [p for _, p, _ in site.log if p.startswith("/private")]
+    times = [t for t, p, _ in site.log if p != "/robots.txt"]
+    assert min(b - a for a, b in zip(times, times[1:], strict=False)) > 0.15
+
+
+def test_robots_server_error_forbids_everything(site: Site, tmp_path: Path) -> None:
+    site.robots = (503, "busy")
+    with pytest.raises(StepError, match="not one page could be fetched"):
+        crawl(config(site), Workspace(tmp_path))
+    assert {p for _, p, _ in site.log} == {"/robots.txt"}
+
+
+def test_page_limit_is_a_limit(site: Site, tmp_path: Path) -> None:
+    step = crawl(config(site, max_pages=5), Workspace(tmp_path))
+    assert step.counts["outcomes"]["fetched"] == 6  # five pages and robots.txt, or fewer
+    assert step.counts["outcomes"]["page_limit"] == 8
+
+
+def test_killed_crawl_goes_on_without_asking_twice(site: Site, tmp_path: Path) -> None:
+    site.delay_s = 0.1
+    words = ["crawl", "--seeds", site.url + "/", "--out", str(tmp_path / "c"), "--set", "crawl.delay_s=0",
+             "--set", "crawl.max_depth=3", "--set", "crawl.max_pages=30"]  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "pipeline.cli.main", *words], start_new_session=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    while len(site.log) < 10:
+        time.sleep(0.05)
+    import os
+
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(0.3)
+    before = [p for _, p, _ in site.log]
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli.main", *words, "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)["counts"]
+    assert counts["outcomes"]["fetched"] == 30
+    after = [p for _, p, _ in site.log][len(before) :]
+    assert len(set(before) & set(after)) <= 2  # at most what was on its way when the kill came
+
+
+def test_second_command_fetches_nothing(site: Site, tmp_path: Path) -> None:
+    crawl(config(site), Workspace(tmp_path))
+    asked = len(site.log)
+    crawl(config(site), Workspace(tmp_path))
+    assert len(site.log) == asked
+
+
+def test_misbehaving_pages_through_a_proxy(hosts: Server, tmp_path: Path) -> None:
+    garden = "http://garden.winnow.test"
+    step = crawl(
+        CrawlConfig(
+            seeds=[garden + "/"], proxy=f"http://127.0.0.1:{hosts.server_address[1]}", delay_s=0.0, concurrency_per_host=8,
+            timeout_s=2.0, retries=0, max_page_bytes=4_000_000, max_depth=1,
+        ),
+        Workspace(tmp_path),
+    )  # fmt: skip
+    met = outcomes(step)
+    want = {"/private/plans.html": "robots", "/loop/a.html": "redirect_loop", "/huge.html": "too_large",
+            "/slow.html": "timeout", "/leaflet.pdf": "content_type", "/old-soil.html": "redirect", "/missing.html": "http_error"}  # fmt: skip
+    assert {k: met[garden + k] for k in want} == want
+
+
+def test_seed_files_and_bad_seeds(tmp_path: Path) -> None:
+    (tmp_path / "seeds.txt").write_text("# mine\nhttp://a.test/\n\nhttp://b.test/\nhttp://a.test/\n")
+    assert read_seeds(["seeds.txt"], tmp_path) == ["http://a.test/", "http://b.test/"]
+    with pytest.raises(UsageError, match="no seeds"):
+        read_seeds([])
+    with pytest.raises(UsageError, match="neither an http"):
+        read_seeds(["ftp://a.test/"])
