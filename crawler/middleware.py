@@ -1,4 +1,4 @@
-"""What stands between the spider and the network, outermost first: scope and limits, robots.txt, replay, WARC."""
+"""What stands between the spider and the network, outermost first: scope, robots.txt, limits, replay, WARC."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Refused(IgnoreRequest):
 
 
 class ScopeMiddleware:
-    """Refuses what is out of scope or over a limit; redirect targets pass here as well."""
+    """Refuses what is out of scope; redirect targets pass here as well."""
 
     def __init__(self, crawler: Crawler) -> None:
         self.crawler = crawler
@@ -48,7 +48,22 @@ class ScopeMiddleware:
             return  # robots.txt itself
         if not spider.in_scope(request.url, seed=bool(request.meta.get("seed"))):
             raise Refused("out_of_scope")
-        spider.reserve(request)
+
+
+class LimitMiddleware:
+    """Counts pages against the limits, once robots.txt has allowed them."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.crawler = crawler
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> LimitMiddleware:
+        return cls(crawler)
+
+    def process_request(self, request: Request) -> None:
+        spider: CrawlSpider = self.crawler.spider  # type: ignore[assignment]
+        if not request.meta.get("dont_obey_robotstxt"):
+            spider.reserve(request)
 
 
 class RobotsMiddleware(RobotsTxtMiddleware):

@@ -74,6 +74,7 @@ def settings(config: CrawlConfig, files: WarcFiles) -> dict[str, Any]:
             "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
             "crawler.middleware.ScopeMiddleware": 50,
             "crawler.middleware.RobotsMiddleware": 100,
+            "crawler.middleware.LimitMiddleware": 110,
             "crawler.middleware.ReplayMiddleware": 940,
             "crawler.middleware.WarcMiddleware": 950,
         },

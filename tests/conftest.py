@@ -47,10 +47,12 @@ def article(n: int, words: int = 120) -> str:
     return f"Note {n}. " + " ".join(source.split()[: words + n])
 
 
-GOOD = (
-    "compost earthworms watering mulch tomatoes potatoes beans garlic herbs seeds slugs pruning greenhouse pond meadow "
-    "hedge fungi frost rotation pumpkin onions carrots lettuce strawberries birds bats tools nettles shade grafting rain"
-).split()
+GOOD = [
+    "compost", "earthworms", "watering", "mulch", "tomatoes", "potatoes", "beans", "garlic",
+    "herbs", "seeds", "slugs", "pruning", "greenhouse", "pond", "meadow", "hedge",
+    "fungi", "frost", "rotation", "pumpkin", "onions", "carrots", "lettuce", "strawberries",
+    "birds", "bats", "tools", "nettles", "shade", "grafting", "rain",
+]  # fmt: skip
 GERMAN = (
     "Der Boden ist die Grundlage eines jeden Gartens, und doch schenken ihm die meisten Menschen kaum Beachtung. Wer im "
     "Frühjahr eine Handvoll Erde aufnimmt und daran riecht, merkt schnell, ob sie lebt und was ihr fehlt. "

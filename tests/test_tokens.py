@@ -104,7 +104,7 @@ def test_reader_gives_every_row_once_per_epoch_in_any_portions(finished: Run) ->
 
 def small(**changes: Any) -> TrainConfig:
     base = {"layers": 1, "width": 64, "steps": 6, "batch_rows": 2, "eval_every": 3, "eval_rows": 4, "warmup_steps": 2}
-    return TrainConfig(**{**base, "checkpoint_every": 2, "threads": 1, "prompts": [], **changes})  # type: ignore[arg-type]
+    return TrainConfig(**{**base, "checkpoint_every": 2, "threads": 1, "prompts": [], **changes})
 
 
 def test_resumed_training_ends_in_the_same_weights(finished: Run, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def _warc_cuts(path: Path, step: int) -> list[int]:
 
 
 def _byte_cuts(path: Path, size: int, step: int) -> list[int]:
-    cuts = []
+    cuts: list[int] = []
     with open(path, "rb") as f:
         for at in range(step, size, step):
             f.seek(at)
