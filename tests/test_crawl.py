@@ -33,6 +33,7 @@ class Site(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.robots: tuple[int, str] = (404, "")
         self.delay_s = 0.0
+        self.at_once = self.most_at_once = 0
         self.log: list[tuple[float, str, str]] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -49,7 +50,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.log.append((time.monotonic(), self.path, self.headers["User-Agent"]))
+        self.server.at_once += 1
+        self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         time.sleep(self.server.delay_s)
+        self.server.at_once -= 1
         status, body = 200, ""
         if self.path == "/robots.txt":
             status, body = self.server.robots
@@ -106,6 +110,12 @@ def test_warc_is_1_1_with_pairs_and_a_member_per_record(site: Site, tmp_path: Pa
     import gzip
 
     assert gzip.decompress(path.read_bytes()).startswith(b"WARC/1.1\r\n")
+
+
+def test_requests_under_way_stay_within_the_limit_without_a_delay(site: Site, tmp_path: Path) -> None:
+    site.delay_s = 0.05
+    crawl(config(site, concurrency_per_host=2), Workspace(tmp_path))
+    assert site.most_at_once == 2
 
 
 def test_scope_depth_and_user_agent(site: Site, tmp_path: Path) -> None:
