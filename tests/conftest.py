@@ -57,9 +57,7 @@ GERMAN = (
     "Der Boden ist die Grundlage eines jeden Gartens, und doch schenken ihm die meisten Menschen kaum Beachtung. Wer im "
     "Frühjahr eine Handvoll Erde aufnimmt und daran riecht, merkt schnell, ob sie lebt und was ihr fehlt. "
 ) * 3
-TOXIC = "You stupid idiots, you morons, go to hell with that shit, you bastard. " + " ".join(
-    f"The {w} is what the people of the garden have to look after with care and patience." for w in GOOD[:6]
-)
+INSULTS = "You stupid idiots, you morons, go to hell with that shit, you bastard. "
 
 
 def corpus_rows() -> list[dict[str, Any]]:
@@ -69,7 +67,7 @@ def corpus_rows() -> list[dict[str, Any]]:
     rows.append({"url": "http://near.test/1", "text": rows[5]["text"].replace("the ", "the very ", 1)})
     rows.append({"url": "http://short.test/1", "text": "Too short to be of use to anybody at all."})
     rows.append({"url": "http://german.test/1", "text": GERMAN})
-    rows.append({"url": "http://toxic.test/1", "text": TOXIC})
+    rows.append({"url": "http://toxic.test/1", "text": INSULTS + article(28)})
     rows.append(
         {"url": "http://spam.test/1", "text": "Buy the best garden seeds that you can get with us today. " * 20}
     )

@@ -128,7 +128,11 @@ def _section(where: str, table: Any, kind: type) -> Any:
         raise RecipeError(f"{where}: expected a table, got {table!r}.")
     schema = params_of(kind)
     if "tables" not in schema:
-        return kind(**check(where, table, schema))
+        values = check(where, table, schema)
+        try:
+            return kind(**values)
+        except RecipeError as error:  # a bound that the stage's own dataclass checks
+            raise RecipeError(f"{where.rpartition(': ')[0]}: {error}") from error
     own = {k: v for k, v in schema.items() if k != "tables"}
     tables = {k: v for k, v in table.items() if k not in own and isinstance(v, dict)}
     rest = {k: v for k, v in table.items() if k not in tables}
