@@ -17,16 +17,23 @@ class TrainConfig:
     """Model and optimisation parameters. The context length follows from the shards: row_tokens - 1.
 
     Attributes:
-        preset: layers and width; `layers` and `width` replace them where they are not 0.
-        steps: optimiser steps; a step sees `batch_rows` rows.
-        lr: peak learning rate, after `warmup_steps`, falling as a cosine to `final_lr_frac` of it.
+        preset: size of the model: nano (4 layers, 192 wide), micro (6, 384), small (12, 768) or medium (24, 1,024).
+        layers, width: replace the preset's where they are not 0; the width is a multiple of 64.
+        steps: optimiser steps.
+        batch_rows: rows in a step.
+        lr: peak learning rate, reached after `warmup_steps`.
+        warmup_steps: steps of linear warm-up; then the rate falls as a cosine.
+        final_lr_frac: share of `lr` at the last step.
         weight_decay: on matrices only.
         grad_clip: maximum norm of the gradient.
-        eval_every: steps between evaluations on `eval_rows` rows of the validation split (0: all rows).
+        eval_every: steps between evaluations on the validation split.
+        eval_rows: rows of such an evaluation; 0 for all of them.
         checkpoint_every: steps between checkpoints.
+        seed: of the weights, the order of rows and the samples.
         device: "auto" takes CUDA where it is.
         threads: CPU threads of torch; 0 leaves its default. Results are the same for the same number.
         prompts: texts to continue at the end, for the report.
+        sample_tokens: tokens of each such text.
     """
 
     preset: str = "nano"

@@ -44,8 +44,9 @@ class ExtractConfig:
         max_cpu_s: CPU seconds that the extraction of one page may take.
         max_memory_mb: address space of the extraction process.
         shard_bytes: inputs are split and joined to about this size on disk.
-        text_column, url_column, id_column: columns of JSONL and Parquet rows; an id column, where rows have one,
-            makes the identity of a document independent of its place in the file.
+        text_column: column of JSONL and Parquet rows that holds the text.
+        url_column: column with the URL, where rows have one.
+        id_column: column that names a row for good; without it a document is known by file and row number.
     """
 
     inputs: list[str] = field(default_factory=list)
