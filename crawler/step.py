@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -70,10 +71,11 @@ def _crawl(task: Task) -> ShardResult:
     environment = dict(os.environ)
     if config.proxy:  # Scrapy takes it from here for every request, robots.txt included
         environment |= {"http_proxy": config.proxy, "https_proxy": config.proxy, "no_proxy": ""}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:  # type: ignore[call-overload]
+    with (
+        tempfile.TemporaryFile("w+") as errors,  # a pipe that nobody reads yet would fill up and stop the crawl
+        subprocess.Popen(command, text=True, env=environment, stdout=subprocess.PIPE, stderr=errors) as process,
+    ):
         assert process.stdout is not None
-        assert process.stderr is not None
         try:
             for line in process.stdout:
                 record = json.loads(line)
@@ -84,7 +86,9 @@ def _crawl(task: Task) -> ShardResult:
         except BaseException:
             process.kill()
             raise
-        problem = process.stderr.read().strip()
+        process.wait()
+        errors.seek(0)
+        problem = errors.read().strip()
     if process.returncode or result is None:
         last = problem.splitlines()[-1] if problem else f"exit code {process.returncode}"
         raise StepError(f"the crawling process failed: {last}")

@@ -253,7 +253,8 @@ def _earlier(root: Path, first: str) -> dict[str, Dataset]:
     """Sealed steps of the run before the stage it starts from."""
     order = ["crawl", "extract", "curate", "tokenizer", "tokenize", "train"]
     before = order[: order.index("tokenizer" if first == "tokenize" else first)] if first in order else order
-    return {k: d for k, d in run_steps(root).items() if k in before}
+    found = run_steps(root) if (root / "run.json").is_file() else {}
+    return {k: d for k, d in found.items() if k in before}
 
 
 def run_steps(root: Path) -> dict[str, Dataset]:
