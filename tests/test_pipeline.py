@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import BooksError, ErrorLimit, StepError
+from pipeline.core.files import sweep
 from pipeline.core.step import balance
 from pipeline.look.explain import explain
 from pipeline.look.run import Run, table_of
@@ -58,6 +59,21 @@ def test_killed_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path) -> N
     again = run(corpus, tmp_path / "killed")
     assert hashes(whole) == hashes(again)
     assert not list((tmp_path / "killed").rglob(".tmp-*"))
+
+
+def test_sweep_takes_what_no_living_process_writes(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])  # not waited for: a zombie
+    living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    while Path(f"/proc/{ended.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    stale, own, reused = (tmp_path / f".tmp-{p.pid}-{n}" for p, n in ((ended, "a"), (living, "b"), (living, "c")))
+    for path in (stale, own, reused):
+        path.touch()
+    os.utime(reused, (1, 1))  # older than the process that has its number now
+    assert sweep(tmp_path) == 2
+    assert own.exists()
+    living.communicate(b"\n")
+    ended.wait()
 
 
 def test_second_run_does_nothing_again(corpus: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,17 +86,24 @@ def sweep(folder: Path) -> int:
     removed = 0
     for path in folder.rglob(f"{TMP_PREFIX}*"):
         pid = path.name.removeprefix(TMP_PREFIX).split("-", 1)[0]
-        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
+        if pid.isdigit() and int(pid) != os.getpid() and not _still_writes(int(pid), path):
             path.unlink(missing_ok=True)
             removed += 1
     return removed
 
 
-def _alive(pid: int) -> bool:
+def _still_writes(pid: int, path: Path) -> bool:
+    """Whether the process that began a file is alive: not ended, no zombie, no later process with the same number."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        written = path.stat().st_mtime
+    except (ProcessLookupError, FileNotFoundError):
         return False
     except PermissionError:
         return True
-    return True
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return True  # no /proc here: the number is all there is
+    started = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return fields[0] not in ("Z", "X") and started < written + 1
