@@ -19,8 +19,10 @@ app = typer.Typer(
     help="From seed URLs to a trained language model, with every token accounted for.",
 )
 models_app = typer.Typer(no_args_is_help=True, help="Model files that curation uses.")
+extractor_app = typer.Typer(no_args_is_help=True, help="Train and judge the fast extractor.")
 tokenizer_app = typer.Typer(no_args_is_help=True, help="Train a tokenizer.")
 app.add_typer(models_app, name="models")
+app.add_typer(extractor_app, name="extractor")
 app.add_typer(tokenizer_app, name="tokenizer")
 
 Inputs = Annotated[list[Path], typer.Argument(help="Datasets, or files or folders of WARC, WET, JSONL, Parquet.")]
@@ -150,6 +152,38 @@ def tokenizer_train(
         made = session.tokenizer(session.documents(inputs))
         shutil.copyfile(made.dir / "tokenizer" / "00000.json", out)
         _print_step(made, as_json)
+
+
+@extractor_app.command("compile")
+def extractor_compile() -> None:
+    """Compile the extractor's kernels now rather than in the first run; about a minute, once."""
+    from pipeline.extract.fast.engine import compile_kernels
+
+    print(f"compiled kernels are in place ({compile_kernels():.0f} s)")
+
+
+@extractor_app.command("train")
+def extractor_train(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of labelled pages: WCXB layout, or snippets.")],
+    out: Annotated[Path, typer.Option("--out", help="Model file to write.")],
+    judge: Annotated[
+        bool, typer.Option("--judge/--no-judge", help="Out-of-fold scores first; five more trainings.")
+    ] = True,
+) -> None:
+    """Train the model of the fast extractor; its out-of-fold scores go into the file."""
+    from dataclasses import replace
+
+    from pipeline.extract.fast.model import save
+    from pipeline.extract.fast.train import load_pages, out_of_fold
+    from pipeline.extract.fast.train import train as train_model
+
+    pages = [page for folder in folders for page in load_pages(folder)]
+    facts: dict[str, Any] = {"pages": len(pages)}
+    if judge:
+        facts["out_of_fold"] = out_of_fold(pages).summary()
+    save(replace(train_model(pages), facts=facts), out)
+    print(f"{out}: {out.stat().st_size:,} bytes")
+    _print_json(facts)
 
 
 @app.command()

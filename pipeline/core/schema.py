@@ -34,7 +34,16 @@ DOCUMENT = pa.schema(
         ("content_type", pa.string()),
         ("charset_declared", pa.string()),
         ("charset", pa.string()),  # the charset that the text was decoded with
-        ("extractor", pa.string()),
+        ("extractor", pa.string()),  # the engine; "trafilatura after fast: REASON" where it had to step in
+        ("extract_confidence", pa.float32()),  # expected F1 of the choice of blocks, where the engine gives one
+        (
+            "source_ranges",
+            pa.list_(pa.int64()),
+        ),  # start, end, start, end...: bytes of the page, in UTF-8, that were taken
+        ("author", pa.string()),
+        ("language_declared", pa.string()),  # lang attribute, a BCP 47 tag
+        ("canonical_url", pa.string()),
+        ("licence", pa.string()),  # address of a licence that the page links to or states in JSON-LD
         pa.field("rights", pa.list_(pa.string())),  # opt-out signals seen on the capture, for example "noai"
         ("language", pa.string()),
         ("language_score", pa.float32()),
@@ -118,6 +127,7 @@ class Doc:
     capture_time: datetime | None = None
     date: str | None = None
     title: str | None = None
+    extract_confidence: float | None = None
     source: str = ""
     source_offset: int = 0
     signals: dict[str, float | str | None] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,22 +14,25 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from pipeline.core.dataset import Dataset, Source
+from pipeline.core.dataset import Dataset, Source, is_dataset
 from pipeline.core.errors import UsageError
 from pipeline.core.executor import Executor
 from pipeline.core.files import write_parquet
 from pipeline.core.schema import DECISION, DOCUMENT, Doc, decision, doc_id_of_record, doc_id_of_row
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, claim, run_step
-from pipeline.extract.charset import decode
+from pipeline.extract.charset import decode, is_binary
+from pipeline.extract.fast.engine import VERSION as FAST_VERSION
+from pipeline.extract.fast.engine import FastExtractor, FastPage, compile_kernels
+from pipeline.extract.fast.model import BUNDLED, identity, load_cached
 from pipeline.extract.rights import meta_rights, opt_out_tokens
 from pipeline.extract.worker import ExtractWorker
 from pipeline.ingest.plan import find_inputs, plan_shards
 from pipeline.ingest.rows import jsonl_rows, parquet_rows
 from pipeline.ingest.warc import Capture, captures
 
-VERSION = 1
+VERSION = 2
 HTML_TYPES = ("text/html", "application/xhtml+xml")
-EXTRACTORS = ("trafilatura",)
+EXTRACTORS = ("fast", "trafilatura")
 _LINK = re.compile(r"<a\b[^>]*\bhref\s*=", re.I)
 
 
@@ -39,10 +42,12 @@ class ExtractConfig:
 
     Attributes:
         inputs: files, folders or glob patterns, instead of a crawl; relative to the recipe.
-        extractor: engine for HTML.
+        extractor: engine for HTML: "fast" (compiled, with a learned model; what breaks its limits goes to trafilatura)
+            or "trafilatura".
+        model: file of another model for "fast", from `winnow extractor train`; relative to the recipe.
         max_page_bytes: a longer body (after decompression) or line is dropped as page_too_large.
-        max_cpu_s: CPU seconds that the extraction of one page may take.
-        max_memory_mb: address space of the extraction process.
+        max_cpu_s: CPU seconds that trafilatura may take for one page.
+        max_memory_mb: address space of its process.
         shard_bytes: inputs are split and joined to about this size on disk.
         text_column: column of JSONL and Parquet rows that holds the text.
         url_column: column with the URL, where rows have one.
@@ -50,7 +55,8 @@ class ExtractConfig:
     """
 
     inputs: list[str] = field(default_factory=list)
-    extractor: str = "trafilatura"
+    extractor: str = "fast"
+    model: str = ""
     max_page_bytes: int = 10_000_000
     max_cpu_s: float = 20.0
     max_memory_mb: int = 4_096
@@ -80,18 +86,29 @@ def extract(
     """
     if config.extractor not in EXTRACTORS:
         raise UsageError(f"extract.extractor: no extractor '{config.extractor}'. winnow has: {', '.join(EXTRACTORS)}.")
-    params = {k: v for k, v in vars(config).items() if k != "inputs"}
+    params = {k: v for k, v in vars(config).items() if k not in ("inputs", "model")}
     if not upstream:
         params["inputs"] = sorted(config.inputs)
-    engine = {config.extractor: importlib.metadata.version(config.extractor)}
-    plan = Plan("extract", {**params, "engine": engine}, version=VERSION, upstream=upstream or {})
+    config = replace(config, model=str(base / config.model) if config.model else str(BUNDLED))
+    plan = Plan("extract", {**params, "engine": _engine(config)}, version=VERSION, upstream=upstream or {})
     folder = space.dir(plan)
     files = find_inputs(inputs, base)
     claim(plan, folder)
     shards, left_out = plan_shards(files, folder, config.shard_bytes)
+    if config.extractor == "fast" and not is_dataset(folder):
+        compile_kernels()
     tasks = [Task("extract", i, tuple(parts), folder, config) for i, parts in enumerate(shards)]
     extra = {"left_out": left_out, "kind": "documents"}
     return run_step(plan, folder, tasks, extract_shard, executor, progress=progress, extra=extra)
+
+
+def _engine(config: ExtractConfig) -> dict[str, str]:
+    """Versions of whatever decides the text."""
+    engine = {"trafilatura": importlib.metadata.version("trafilatura")}  # the fallback of "fast", too
+    if config.extractor == "fast":
+        load_cached(config.model)  # a broken model file should not be found by the workers
+        engine |= {"fast": str(FAST_VERSION), "model": identity(Path(config.model))}
+    return engine
 
 
 def extract_shard(task: Task) -> ShardResult:
@@ -100,11 +117,12 @@ def extract_shard(task: Task) -> ShardResult:
     documents: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
     errors: list[str] = []
+    fast = FastExtractor(Path(config.model)) if config.extractor == "fast" else None
     with ExtractWorker(
-        config.extractor, max_cpu_s=config.max_cpu_s, max_memory_bytes=config.max_memory_mb << 20
+        "trafilatura", max_cpu_s=config.max_cpu_s, max_memory_bytes=config.max_memory_mb << 20
     ) as worker:
         for source in task.inputs:
-            for row, dropped in _read(source, config, worker):
+            for row, dropped in _read(source, config, worker, fast):
                 if dropped is None:
                     documents.append(row)
                 else:
@@ -131,11 +149,11 @@ Dropped = tuple[str, str, str | None]  # gate, reason, note
 
 
 def _read(
-    source: Source, config: ExtractConfig, worker: ExtractWorker
+    source: Source, config: ExtractConfig, worker: ExtractWorker, fast: FastExtractor | None
 ) -> Iterator[tuple[dict[str, Any], Dropped | None]]:
     if source.kind == "warc":
         for capture in captures(source.path, source.start, source.end, max_bytes=config.max_page_bytes):
-            yield _from_capture(capture, source, worker)
+            yield _from_capture(capture, source, worker, fast)
     elif source.kind == "jsonl":
         for position, row in jsonl_rows(source, max_bytes=config.max_page_bytes):
             yield _from_row(row, position, source, config)
@@ -165,7 +183,9 @@ def _set_url(row: dict[str, Any], url: str) -> None:
         row["host"] = ""
 
 
-def _from_capture(capture: Capture, source: Source, worker: ExtractWorker) -> tuple[dict[str, Any], Dropped | None]:
+def _from_capture(
+    capture: Capture, source: Source, worker: ExtractWorker, fast: FastExtractor | None
+) -> tuple[dict[str, Any], Dropped | None]:
     row = _blank(source, capture.offset, capture.url)
     if capture.record_id:
         row["doc_id"] = doc_id_of_record(capture.record_id)
@@ -185,7 +205,7 @@ def _from_capture(capture: Capture, source: Source, worker: ExtractWorker) -> tu
         return row, ("ingest", "empty_body", None)
     if not capture.conversion and media not in (*HTML_TYPES, "text/plain", ""):
         return row, ("ingest", "not_text", media)
-    if b"\0" in capture.body[:1024] and not capture.body.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if is_binary(capture.body):
         return row, ("ingest", "not_text", "binary content")
     decoded = decode(capture.body, capture.content_type)
     row.update(charset=decoded.charset, charset_declared=decoded.declared)
@@ -193,13 +213,20 @@ def _from_capture(capture: Capture, source: Source, worker: ExtractWorker) -> tu
     if capture.conversion or media == "text/plain":
         row.update(text=decoded.text.strip(), extractor="plain", rights=_rights(header_rights, ()))
         return row, None if row["text"] else ("extract", "empty_text", None)
+    name = "trafilatura"
+    if fast is not None:
+        page = fast.extract(decoded.utf8, capture.url)
+        if page.limit is None:
+            row.update(_fast_row(page), rights=_rights(header_rights, page.metadata.robots))
+            return row, None if row["text"] else ("extract", "empty_text", None)
+        name = f"trafilatura after fast: {page.limit}"
     outcome = worker.extract(decoded.text, capture.url)
     row.update(
         text=_clean(outcome.text),
         title=outcome.title,
         date=outcome.date,
         n_links=len(_LINK.findall(decoded.text)),
-        extractor=worker.engine,
+        extractor=name,
         rights=_rights(header_rights, meta_rights(decoded.text)),
     )
     if outcome.failure:
@@ -207,12 +234,29 @@ def _from_capture(capture: Capture, source: Source, worker: ExtractWorker) -> tu
     return row, None if row["text"] else ("extract", "empty_text", None)
 
 
+def _fast_row(page: FastPage) -> dict[str, Any]:
+    facts = page.metadata
+    return {
+        "text": _clean(page.text),
+        "title": facts.title,
+        "date": facts.date,
+        "author": facts.author,
+        "language_declared": facts.language,
+        "canonical_url": facts.canonical_url,
+        "licence": facts.licence,
+        "n_links": page.n_links,
+        "extractor": "fast",
+        "extract_confidence": page.confidence,
+        "source_ranges": page.ranges.ravel().tolist(),
+    }
+
+
 def _header(capture: Capture, name: str) -> str:
     return ", ".join(v for k, v in capture.headers if k.lower() == name)
 
 
 def _rights(headers: Sequence[str], meta: Sequence[str]) -> list[str]:
-    return sorted({*meta, *(t for h in headers for t in opt_out_tokens(h))})
+    return sorted({t for directives in (*headers, *meta) for t in opt_out_tokens(directives)})
 
 
 def _clean(text: str) -> str:

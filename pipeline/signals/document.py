@@ -22,3 +22,9 @@ def text_bytes(doc: Doc) -> int:
 def link_count(doc: Doc) -> float | None:
     """Links on the page; nothing where the input was not HTML."""
     return doc.n_links
+
+
+@signal("extract_confidence")
+def extract_confidence(doc: Doc) -> float | None:
+    """Expected F1 of the extraction, in [0, 1]; nothing where the engine gives none."""
+    return doc.extract_confidence
