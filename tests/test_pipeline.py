@@ -21,7 +21,7 @@ from pipeline.core.step import balance
 from pipeline.look.explain import explain
 from pipeline.look.run import Run, table_of
 from pipeline.look.verify import verify
-from tests.conftest import article, corpus_rows, run, write_jsonl
+from tests.conftest import article, corpus_rows, run, write_jsonl, write_recipe
 
 
 def hashes(found: Run) -> dict[str, dict[str, str]]:
@@ -185,3 +185,39 @@ def test_standalone_stages_make_what_a_run_makes(corpus: Path, tmp_path: Path) -
 
         alone: Dataset = open_dataset(tmp_path / folder)
         assert alone.file_hashes == found.need(stage).file_hashes, stage
+
+
+def template_rows() -> list[dict[str, Any]]:
+    """Pages of two hosts; the first has a line on every page, and one on three of them."""
+    rows = []
+    for i in range(12):
+        lines = [
+            "Read our newsletter every morning!",
+            article(i),
+            "Back to the top" if i < 3 else f"Note {i} ends here",
+        ]
+        rows.append({"url": f"http://same.test/{i}", "text": "\n".join(lines)})
+        rows.append({"url": f"http://other.test/{i}", "text": article(i + 12)})
+    rows.append({"url": "http://other.test/own", "text": "Read our newsletter every morning!\n" + article(24)})
+    return rows
+
+
+def test_host_templates_are_removed_on_record_whatever_the_order(tmp_path: Path) -> None:
+    body = '[extract]\ninputs = ["in"]\nshard_bytes = 4_000\n[curate]\ngates = ["host_templates", "gopher_quality", "exact"]\n'
+    results = []
+    for name, rows in (("a", template_rows()), ("b", template_rows()[::-1])):
+        write_jsonl(tmp_path / name / "in" / "t.jsonl", [{**r, "id": r["url"]} for r in rows])
+        recipe = write_recipe(tmp_path / name, body.replace("shard_bytes", 'id_column = "id"\nshard_bytes'))
+        for workers in (1, 2):
+            found = run(recipe, tmp_path / name / f"runs{workers}", workers=workers, last="curate")
+            results.append({r["url"]: r["text"] for r in table_of(found.need("curate"), "data").to_pylist()})
+    assert all(r == results[0] for r in results)
+    texts = results[0]
+    assert len(texts) == 25
+    assert not any("newsletter" in t for u, t in texts.items() if "same.test" in u)
+    assert "newsletter" in texts["http://other.test/own"]
+    assert sum("Back to the top" in t for t in texts.values()) == 3  # on too few pages
+    edits = table_of(found.need("curate"), "edits").to_pylist()
+    assert {(e["gate"], e["kind"], e["start"]) for e in edits} == {("host_templates", "template", 0)}
+    assert len(edits) == 12
+    assert all(not problems for _, problems in verify(found))

@@ -19,6 +19,7 @@ kernels and classifiers take part.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -58,10 +59,17 @@ class SignalDef:
 
 @dataclass(frozen=True)
 class EditDef:
+    """`fn(doc, **params)` gives spans.
+
+    With `keys(doc, **params)`, which gives pairs (group, key), the edit may ask how common a key is: the engine counts
+    in how many documents of its group each key occurs, and `fn` receives the common ones as `common` (see `edit`).
+    """
+
     name: str
     fn: Callable[..., Iterable[Span]]
     version: int
     files: tuple[str, ...]
+    keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None
     params: dict[str, Param] = field(default_factory=dict)
 
 
@@ -119,15 +127,40 @@ def signal(
     return register
 
 
-def edit(name: str, *, version: int = 1, files: Sequence[str] = ()) -> Callable[[F], F]:
-    """Register a function that gives the spans of a text to replace or remove."""
+def edit(
+    name: str,
+    *,
+    keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None,
+    version: int = 1,
+    files: Sequence[str] = (),
+) -> Callable[[F], F]:
+    """Register a function that gives the spans of a text to replace or remove.
+
+    Args:
+        keys: makes this an edit that knows the corpus: (group, key) pairs of a document. The edit then takes the
+            parameters `min_documents` and `min_share`, and a keyword `common`, a set of 16-byte hashes: those keys
+            that so many documents of their group have (see `common_key`).
+
+    Raises: UsageError if `keys` is given and the edit lacks one of these parameters.
+    """
 
     def register(fn: F) -> F:
         _claim(name, {**REGISTRY.edits, **REGISTRY.matches}, fn)
-        REGISTRY.edits[name] = EditDef(name, fn, version, tuple(files), params_of(fn))
+        params = params_of(fn)
+        if keys is not None:
+            for needed in ("min_documents", "min_share", "common"):
+                if needed not in params:
+                    raise UsageError(f"edit '{name}' has keys and needs the parameter '{needed}'.")
+            del params["common"]  # comes from the engine, never from a recipe
+        REGISTRY.edits[name] = EditDef(name, fn, version, tuple(files), keys, params)
         return fn
 
     return register
+
+
+def common_key(group: bytes, key: bytes) -> bytes:
+    """The 16 bytes under which a key of a group is counted, and found in `common`."""
+    return hashlib.blake2b(len(group).to_bytes(4, "little") + group + key, digest_size=16).digest()
 
 
 def match(

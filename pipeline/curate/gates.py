@@ -66,6 +66,11 @@ class Gate:
         return REGISTRY.edits[self.name]
 
     @property
+    def cuts(self) -> bool:
+        """Whether the gate needs to see all documents first, and so begins a new pass."""
+        return self.kind == "match" or (self.kind == "edit" and self.edit.keys is not None)
+
+    @property
     def match(self) -> MatchDef:
         return REGISTRY.matches[self.name]
 

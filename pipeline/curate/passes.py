@@ -1,8 +1,8 @@
 """One pass over one shard: the gates between two matches, fused.
 
 What a pass writes (`<n>` is the shard): `signals/<n>` for every document it saw, `decisions/<n>`, `edits/<n>`; then,
-if a match follows, `state/<n>` (who is still in, with the text where an edit changed it) and `keys/<n>`; after the last
-match `data/<n>`, with the sidecars of all passes joined.
+if a match or an edit that knows the corpus follows, `state/<n>` (who is still in, with the text where an edit changed
+it) and `keys/<n>`; after the last of them `data/<n>`, with the sidecars of all passes joined.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core.errors import StepError
 from pipeline.core.files import write_parquet
-from pipeline.core.registry import apply_spans, measure
+from pipeline.core.registry import apply_spans, common_key, measure
 from pipeline.core.rules import values_of
 from pipeline.core.schema import DECISION, DOC_ID, DOCUMENT, EDIT, Doc, decision, docs_of
 from pipeline.core.step import ShardResult, Task
@@ -50,14 +50,15 @@ class PassArgs:
 
     Attributes:
         gates: rule and edit gates, in order.
-        match: the match that follows, or None in the last pass.
-        previous: the match before this pass; its drops are the third input, the earlier state the second.
+        follows: the gate that cuts here, or None in the last pass.
+        previous: the gate that cut before this pass; what it found (copies to drop, or common keys) is the third
+            input, the earlier state the second.
         carried: how many earlier passes' sidecars (signals, decisions, edits) follow as inputs, in the last pass.
     """
 
     curation: Curation
     gates: tuple[Gate, ...]
-    match: Gate | None
+    follows: Gate | None
     previous: Gate | None
     carried: int = 0
 
@@ -71,6 +72,7 @@ class _Out:
     edits: list[dict[str, Any]] = field(default_factory=list)
     measured: list[Doc] = field(default_factory=list)
     edit_kinds: Counter[str] = field(default_factory=Counter)
+    common: frozenset[bytes] = frozenset()  # keys that the edit which begins this pass may remove
 
 
 def pass_shard(task: Task) -> ShardResult:
@@ -90,8 +92,9 @@ def pass_shard(task: Task) -> ShardResult:
     signals = _signal_table(out.measured, args)
     decisions = pa.Table.from_pylist(out.decisions, DECISION)
     edits = pa.Table.from_pylist(out.edits, EDIT)
-    if args.match is not None:
-        outputs |= _write_state(task, out) | _write_keys(task, args, out)
+    if args.follows is not None:
+        write = _write_keys if args.follows.kind == "match" else _write_counted
+        outputs |= _write_state(task, out) | write(task, args, out)
     else:
         signals, decisions, edits = _join(task, args, signals, decisions, edits)
         data = _survivors(task, out)
@@ -113,9 +116,12 @@ def _input(task: Task, args: PassArgs, out: _Out) -> Iterator[tuple[list[Doc], l
     drops: dict[bytes, dict[str, Any]] = {}
     if args.previous is not None:
         state = {r["row"]: r for r in pq.read_table(task.inputs[1].path).to_pylist()}
-        ids = pa.array([r["doc_id"] for r in state.values()], DOC_ID)
         table = pq.read_table(task.inputs[2].path)
-        drops = {r["doc_id"]: r for r in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist()}
+        if args.previous.kind == "match":
+            ids = pa.array([r["doc_id"] for r in state.values()], DOC_ID)
+            drops = {r["doc_id"]: r for r in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist()}
+        else:
+            out.common = frozenset(table["key"].to_pylist())
     at = 0
     with pq.ParquetFile(task.inputs[0].path) as f:
         for batch in f.iter_batches(batch_size=BATCH_ROWS):
@@ -197,9 +203,10 @@ def _number(doc: Doc, name: str) -> float | None:
 
 
 def _edit_gate(gate: Gate, alive: dict[int, Doc], dead: dict[int, Doc], out: _Out) -> None:
+    params = {**gate.params, "common": out.common} if gate.cuts else gate.params
     for group, recorded in ((alive, True), (dead, False)):
         for row, doc in list(group.items()):
-            text, spans = apply_spans(doc.text, gate.edit.fn(doc, **gate.params))
+            text, spans = apply_spans(doc.text, gate.edit.fn(doc, **params))
             if not spans:
                 continue
             group[row] = doc.with_text(text)
@@ -244,15 +251,16 @@ def keep_columns(keep: Sequence[str]) -> list[tuple[str, pa.DataType]]:
 
 def _write_keys(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
     """`keys`: (key, doc_id, keep fields) sorted by key. A key is hashed to 16 bytes, so that any bytes will do."""
-    assert args.match is not None
+    gate = args.follows
+    assert gate is not None
     columns = keep_columns(args.curation.keep)
     for name, _ in columns:
         if name not in KEEP_FIELDS and out.alive and name not in out.alive[0].signals:
-            raise StepError(f"curate.keep: signal '{name}' is not measured before '{args.match.name}'.")
+            raise StepError(f"curate.keep: signal '{name}' is not measured before '{gate.name}'.")
     rows = []
     for doc in out.alive:
         rank = {n: getattr(doc, n) if n in KEEP_FIELDS else doc.signals.get(n) for n, _ in columns}
-        for key in sorted(set(args.match.match.fn(doc, **args.match.params))):
+        for key in sorted(set(gate.match.fn(doc, **gate.params))):
             rows.append({"key": hashlib.blake2b(key, digest_size=16).digest(), "doc_id": doc.doc_id, **rank})
     schema = pa.schema([pa.field("key", DOC_ID), pa.field("doc_id", DOC_ID), *(pa.field(n, t) for n, t in columns)])
     table = pa.Table.from_pylist(rows, schema)
@@ -260,6 +268,33 @@ def _write_keys(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
     path = task.file("keys")
     write_parquet(path, table)
     return {path: table.num_rows}
+
+
+def _write_counted(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
+    """`keys`: (group, key, documents) of an edit that knows the corpus; a null key counts the group's documents."""
+    gate = args.follows
+    assert gate is not None
+    assert gate.edit.keys is not None
+    counts: Counter[tuple[bytes, bytes | None]] = Counter()
+    for doc in out.alive:
+        pairs = set(gate.edit.keys(doc, **gate.params))
+        counts.update({(_hash(group), common_key(group, key)) for group, key in pairs})
+        counts.update({(_hash(group), None) for group, _ in pairs})
+    rows = sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or b""))
+    table = pa.table(
+        {
+            "group": pa.array([g for (g, _), _ in rows], DOC_ID),
+            "key": pa.array([k for (_, k), _ in rows], DOC_ID),
+            "documents": pa.array([n for _, n in rows], pa.int64()),
+        }
+    )
+    path = task.file("keys")
+    write_parquet(path, table)
+    return {path: table.num_rows}
+
+
+def _hash(group: bytes) -> bytes:
+    return hashlib.blake2b(group, digest_size=16).digest()
 
 
 def _signal_table(docs: Sequence[Doc], args: PassArgs) -> pa.Table:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.dataset import Dataset
+from pipeline.core.dataset import Dataset, Source
 from pipeline.core.executor import Executor
 from pipeline.core.files import write_parquet
 from pipeline.core.registry import REGISTRY, measure
@@ -18,6 +18,7 @@ from pipeline.core.schema import DOC_ID, docs_of
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import PassArgs, pass_shard
+from pipeline.matching.common import count_common
 from pipeline.matching.engine import match_copies
 
 VERSION = 1
@@ -62,39 +63,46 @@ def curate(
     passes: list[Dataset] = []
     upstream: Dataset = documents
     previous: Gate | None = None
-    drops: Dataset | None = None
+    found: Source | None = None  # what the gate that cut last has found: copies, or common keys
+    matches: dict[str, Any] = {}
     segment: list[Gate] = []
     for i, gate in enumerate(curation.gates):
-        if gate.kind != "match":
+        if not gate.cuts:
             segment.append(gate)
             continue
         done = curation.gates[: i + 1]
         plan = Plan(f"pass{len(passes) + 1}", identity(curation, done), VERSION, plugins, {upstream.step: upstream.key})
         args = PassArgs(curation, tuple(segment), gate, previous)
-        tasks = _tasks(plan, work.dir(plan), documents, passes, drops, args)
+        tasks = _tasks(plan, work.dir(plan), documents, passes, found, args)
         made = run_step(plan, work.dir(plan), tasks, pass_shard, executor, progress=progress)
         passes.append(made)
-        drops = match_copies(gate, curation, documents, made, work, executor, progress=progress)
-        upstream, previous, segment = drops, gate, []
+        if gate.kind == "match":
+            upstream = match_copies(gate, curation, documents, made, work, executor, progress=progress)
+            found, segment = upstream.source("drops/00000.parquet"), []
+            matches = {upstream.step: upstream.counts}
+        else:
+            upstream = count_common(gate, made, work, executor, progress=progress)
+            found, segment = upstream.source("common/00000.parquet"), [gate]
+        previous = gate
     plan = Plan("curate", identity(curation, curation.gates), VERSION, plugins, {documents.step: documents.key})
     args = PassArgs(curation, tuple(segment), None, previous, carried=len(passes))
-    tasks = _tasks(plan, space.dir(plan), documents, passes, drops, args)
+    tasks = _tasks(plan, space.dir(plan), documents, passes, found, args)
     extra = {
         "kind": "documents",
         "gates": [g.name for g in curation.gates],
-        "matches": {d.step: d.counts for d in [drops] if d is not None},
+        "matches": matches,
     }
     return run_step(plan, space.dir(plan), tasks, pass_shard, executor, progress=progress, extra=extra)
 
 
 def _tasks(
-    plan: Plan, folder: Path, documents: Dataset, passes: list[Dataset], drops: Dataset | None, args: PassArgs
+    plan: Plan, folder: Path, documents: Dataset, passes: list[Dataset], found: Source | None, args: PassArgs
 ) -> list[Task]:
     tasks = []
     for i in documents.shards():
         inputs = [documents.source(f"data/{i:05d}.parquet")]
-        if drops is not None:
-            inputs += [passes[-1].source(f"state/{i:05d}.parquet"), drops.source("drops/00000.parquet")]
+        if found is not None:
+            inputs += [passes[-1].source(f"state/{i:05d}.parquet"), found]
         if args.carried:
             for done in passes:
                 inputs += [done.source(f"{kind}/{i:05d}.parquet") for kind in ("signals", "decisions", "edits")]

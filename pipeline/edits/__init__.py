@@ -1,5 +1,5 @@
 """Built-in edits. Importing this package registers them."""
 
-from pipeline.edits import pii
+from pipeline.edits import pii, templates
 
-__all__ = ["pii"]
+__all__ = ["pii", "templates"]
