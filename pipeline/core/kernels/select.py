@@ -77,17 +77,17 @@ def choose(units, odds, bias):  # type: ignore[no-untyped-def]
     u = np.maximum(units, 0.3)
     total = np.sum(u * p)
     order = np.argsort(-p, kind="mergesort")
-    hit, size, best, best_k = 0.0, 0.0, -1.0, 0
+    hit, size, best, best_k, expected = 0.0, 0.0, -1.0, 0, 0.0
     for k in range(m):
         i = order[k]
         hit += u[i] * p[i]
         size += u[i]
         f1 = 2.0 * hit / (size + CAUTION * total)
         if f1 > best:
-            best, best_k = f1, k
+            best, best_k, expected = f1, k, 2.0 * hit / (size + total)
     for k in range(best_k + 1):
         chosen[order[k]] = True
-    return chosen, min(best, 1.0)
+    return chosen, expected
 
 
 @njit(cache=True)
