@@ -70,6 +70,12 @@ def test_keeps_the_content_in_its_form_and_drops_the_rest() -> None:
         assert boilerplate not in text
 
 
+def test_takes_one_of_two_copies() -> None:
+    second = "The second arch was rebuilt in the winter, when the water was low, and the masons lived beside the ford."
+    copies = "".join(f"<div class='{name}-only'><p>{second}</p></div>" for name in ("mobile", "desktop"))
+    assert text_of(PAGE.replace("<h2>", f"{copies}<h2>")).count(second) == 1
+
+
 def test_reads_what_the_page_says_of_itself() -> None:
     page = FAST.extract(PAGE.encode(), "http://a.test/news/bridge")
     facts = page.metadata

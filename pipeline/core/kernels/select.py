@@ -21,6 +21,7 @@ from pipeline.core.kernels.blocks import (
 )
 
 CAUTION = 0.85
+COPY_UNITS = 8.0
 
 _LI, _UL, _OL, _DT, _DD = (T.TAG[n] for n in ("li", "ul", "ol", "dt", "dd"))
 
@@ -55,7 +56,7 @@ def trees(x, roots, feature, threshold, child, value, depth):  # type: ignore[no
 
 
 @njit(cache=True)
-def choose(units, odds, bias):  # type: ignore[no-untyped-def]
+def choose(units, odds, bias, hashes):  # type: ignore[no-untyped-def]
     """The blocks whose expected F1 is best: the longest prefix by probability that maximises it.
 
     With weights u and probabilities p, taking a set S gives an expected F1 of 2 * sum(u p over S) /
@@ -66,6 +67,8 @@ def choose(units, odds, bias):  # type: ignore[no-untyped-def]
         units: words of each block.
         odds: log-odds of each block.
         bias: added to all log-odds.
+        hashes: of each block's words. Of equal blocks of at least COPY_UNITS words (a page's mobile and desktop
+            versions) only the one with the best odds can be taken, the first of several.
 
     Returns: (bool (m,), expected F1).
     """
@@ -75,6 +78,17 @@ def choose(units, odds, bias):  # type: ignore[no-untyped-def]
         return chosen, 0.0
     p = 1.0 / (1.0 + np.exp(-(odds + bias)))
     u = np.maximum(units, 0.3)
+    by_hash = np.argsort(hashes, kind="mergesort")
+    best_copy = by_hash[0]
+    for k in range(1, m):
+        i = by_hash[k]
+        if hashes[i] != hashes[best_copy] or units[i] < COPY_UNITS:
+            best_copy = i
+        elif odds[i] > odds[best_copy]:
+            p[best_copy] = 0.0
+            best_copy = i
+        else:
+            p[i] = 0.0
     total = np.sum(u * p)
     order = np.argsort(-p, kind="mergesort")
     hit, size, best, best_k, expected = 0.0, 0.0, -1.0, 0, 0.0
@@ -86,7 +100,7 @@ def choose(units, odds, bias):  # type: ignore[no-untyped-def]
         if f1 > best:
             best, best_k, expected = f1, k, 2.0 * hit / (size + total)
     for k in range(best_k + 1):
-        chosen[order[k]] = True
+        chosen[order[k]] = p[order[k]] > 0.0
     return chosen, expected
 
 

@@ -107,7 +107,7 @@ def choose(page: Measured, model: FastModel) -> tuple[npt.NDArray[np.bool_], flo
     """The blocks of a page that a model takes (bool, a value per block), and their expected F1."""
     x = features(page, model)
     odds = S.trees(x, model.roots, model.feature, model.threshold, model.child, model.value, model.depth)
-    chosen, confidence = S.choose(page.units, odds, model.bias)
+    chosen, confidence = S.choose(page.units, odds, model.bias, page.stats[:, B.S_HASH])
     return chosen, float(confidence)
 
 
