@@ -13,7 +13,7 @@ A plug-in is a Python file that the recipe names. It decorates functions:
 
 Keyword-only parameters with types and defaults are the configuration schema: `[signals.NAME]` for a signal,
 `[curate.NAME]` for an edit or a match. With several names a signal function returns one value for each. With
-`batch=True` it receives the list of all documents of a batch and returns a list (a list per name), which is how
+`batch=True` it receives the list of all documents of a batch and returns a list or array (one per name), which is how
 kernels and classifiers take part.
 """
 
@@ -243,8 +243,9 @@ def measure(definition: SignalDef, docs: Sequence[Doc], values: dict[str, Any]) 
     """Measure one signal definition on a batch; the values land in each document's `signals`."""
     single = len(definition.names) == 1
     if definition.batch:
-        columns = definition.fn(list(docs), **values)
-        rows = [(v,) for v in columns] if single else list(zip(*columns, strict=True))
+        columns = definition.fn(list(docs), **values) if docs else []
+        lists = [c.tolist() if hasattr(c, "tolist") else c for c in ([columns] if single and docs else columns)]
+        rows = list(zip(*lists, strict=True))
     else:
         rows = [(r,) if single else tuple(r) for r in (definition.fn(doc, **values) for doc in docs)]
     for doc, row in zip(docs, rows, strict=True):

@@ -107,11 +107,6 @@ def doc_id_of_row(source: str, row: int) -> bytes:
     return hashlib.blake2b(f"{source}\0{row}".encode(), digest_size=16).digest()
 
 
-# A word: a run of letters, digits and combining marks, with inner apostrophes and hyphens ("don't", "well-kept").
-# Scripts written without spaces come out as long runs here; a splitter per language replaces this for them.
-WORD = re.compile(r"[^\W_]+(?:['’\-‐][^\W_]+)*")
-
-
 @dataclass
 class Doc:
     """One document as a signal, an edit or a match sees it. Derived views are computed once and shared."""
@@ -134,7 +129,10 @@ class Doc:
 
     @cached_property
     def words(self) -> list[str]:
-        return WORD.findall(self.text)
+        """Runs of letters, digits and marks, as `pipeline.core.batch.TextBatch.words` splits them."""
+        from pipeline.core.batch import words_of
+
+        return words_of(self.text)
 
     @cached_property
     def lower_words(self) -> list[str]:

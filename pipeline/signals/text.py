@@ -1,52 +1,124 @@
-"""Word, line and symbol statistics behind the Gopher quality rules (Rae et al. 2021, appendix A.1.1)."""
+"""Word, character and symbol statistics: those behind the Gopher quality rules (Rae et al. 2021, appendix A.1.1) and
+the variants of them that other tools measure."""
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.batch import TextBatch, list_hashes
+from pipeline.core.kernels import words as k
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 
-BULLETS = ("•", "‣", "▶", "◀", "◦", "■", "□", "▪", "▫", "–", "-", "*", "·")
-ELLIPSES = ("...", "…")
-STOP_WORDS = frozenset(["the", "be", "to", "of", "and", "that", "have", "with"])  # the eight words that the paper names
-_ELLIPSIS = re.compile(r"\.\.\.|…")
+Columns = tuple[npt.NDArray[Any], ...]
 
 
-@signal("word_count")
-def word_count(doc: Doc) -> int:
-    """Words: runs of letters and digits with inner apostrophes and hyphens. Punctuation is none."""
-    return len(doc.words)
+def word_table(batch: TextBatch) -> npt.NDArray[np.float64]:
+    """(texts, columns of `word_counts`), shared by all signals over a batch."""
+    w = batch.words
+    table: npt.NDArray[np.float64] = batch.once("words", lambda: k.word_counts(w.first, w.chars, w.attrs))
+    return table
 
 
-@signal("mean_word_chars")
-def mean_word_chars(doc: Doc) -> float:
-    """Mean length of a word in characters, 0.0 without words."""
-    return sum(map(len, doc.words)) / max(len(doc.words), 1)
+def char_table(batch: TextBatch) -> npt.NDArray[np.float64]:
+    """(texts, columns of `char_counts`)."""
+    table: npt.NDArray[np.float64] = batch.once("chars", lambda: k.char_counts(batch.data, batch.offsets, batch.flags))
+    return table
 
 
-@signal("hash_word_ratio", "ellipsis_word_ratio")
-def symbol_word_ratios(doc: Doc) -> tuple[float, float]:
-    """'#' per word, and ellipses ('...' or '…') per word."""
-    n = max(len(doc.words), 1)
-    return doc.text.count("#") / n, len(_ELLIPSIS.findall(doc.text)) / n
+def share(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """part / whole, 0.0 where the whole is 0 and so is the part."""
+    return part / np.maximum(whole, 1)
 
 
-@signal("bullet_line_frac", "ellipsis_line_frac")
-def line_fractions(doc: Doc) -> tuple[float, float]:
-    """Share of non-empty lines that start with a bullet, and that end with an ellipsis."""
-    n = max(len(doc.lines), 1)
-    bullets = sum(line.startswith(BULLETS) for line in doc.lines)
-    return bullets / n, sum(line.endswith(ELLIPSES) for line in doc.lines) / n
+@signal(
+    "word_count", "mean_word_chars", "median_word_chars", "max_word_chars", "alpha_word_frac", "upper_word_frac",
+    "hash_word_ratio", "ellipsis_word_ratio", "symbol_word_ratio",
+    batch=True, version=2,
+)  # fmt: skip
+def words(docs: list[Doc]) -> Columns:
+    """Words and symbols.
+
+    `word_count`: runs of letters, digits and marks with inner apostrophes and hyphens; punctuation is none. Scripts
+    written without spaces are split by ICU's dictionaries. `mean_word_chars`, `median_word_chars` (as Dolma measures),
+    `max_word_chars`: length in characters, 0.0 without words. `alpha_word_frac`, `upper_word_frac`: share of words
+    with a letter, and of words whose letters are all capitals. `hash_word_ratio`, `ellipsis_word_ratio`: '#' per word,
+    and ellipses ('...' or '…') per word; `symbol_word_ratio`: both together.
+    """
+    batch = TextBatch.of(docs)
+    w, c = word_table(batch), char_table(batch)
+    n = w[:, k.N_WORDS]
+    return (
+        n,
+        share(w[:, k.SUM_CHARS], n),
+        w[:, k.MEDIAN_CHARS],
+        w[:, k.MAX_CHARS],
+        share(w[:, k.N_ALPHA], n),
+        share(w[:, k.N_UPPER], n),
+        share(c[:, k.N_HASHES], n),
+        share(c[:, k.N_ELLIPSES], n),
+        share(c[:, k.N_HASHES] + c[:, k.N_ELLIPSES], n),
+    )
 
 
-@signal("alpha_word_frac")
-def alpha_word_frac(doc: Doc) -> float:
-    """Share of words with at least one letter, 0.0 without words."""
-    return sum(any(map(str.isalpha, w)) for w in doc.words) / max(len(doc.words), 1)
+@signal("stop_word_count", "stop_word_total", batch=True, version=2, files=("words",))
+def stop_words(docs: list[Doc], *, words: str = "gopher_stop") -> Columns:
+    """How many different stop words occur, and how many words are stop words.
+
+    Args:
+        words: a list, by name or path, one word a line; by default the eight words of the Gopher paper.
+    """
+    w = TextBatch.of(docs).words
+    found = k.listed_words(w.first, w.hashes, k.make_table(list_hashes(words)))
+    return found[:, 0], found[:, 1]
 
 
-@signal("stop_word_count")
-def stop_word_count(doc: Doc) -> int:
-    """How many different ones of the paper's eight English stop words occur."""
-    return len(STOP_WORDS.intersection(doc.lower_words))
+@signal("function_word_frac", batch=True, files=("words",))
+def function_words(docs: list[Doc], *, words: str = "function_words_en") -> Columns | npt.NDArray[Any]:
+    """Share of words that are function words (articles, pronouns, prepositions, auxiliaries).
+
+    Args:
+        words: a list, by name or path, one word a line.
+    """
+    batch = TextBatch.of(docs)
+    w = batch.words
+    found = k.listed_words(w.first, w.hashes, k.make_table(list_hashes(words)))
+    return share(found[:, 1], word_table(batch)[:, k.N_WORDS])
+
+
+@signal(
+    "char_count", "alnum_char_frac", "alpha_char_frac", "digit_char_frac", "space_char_frac", "upper_char_frac",
+    "bracket_char_frac", "non_plain_char_frac",
+    batch=True,
+)  # fmt: skip
+def characters(docs: list[Doc]) -> Columns:
+    """Share of characters that are letters or digits, letters, decimal digits, white space, brackets ( ()[]{}⟨⟩ ).
+
+    `upper_char_frac`: capitals among letters. `non_plain_char_frac`: other than ASCII letters and digits, line breaks
+    and `?!,.`, which NeMo Curator calls non-alphanumeric; blanks count as plain here.
+    """
+    c = char_table(TextBatch.of(docs))
+    n = c[:, k.N_CHARS]
+    blanks = c[:, k.N_SPACES] - c[:, k.N_NEWLINES]
+    return (
+        n,
+        share(c[:, k.N_ALNUM], n),
+        share(c[:, k.N_ALPHA_CHARS], n),
+        share(c[:, k.N_DIGITS], n),
+        share(c[:, k.N_SPACES], n),
+        share(c[:, k.N_UPPER_CHARS], c[:, k.N_ALPHA_CHARS]),
+        share(c[:, k.N_BRACKETS], n),
+        share(n - c[:, k.N_NEMO_PLAIN] - blanks, n),
+    )
+
+
+@signal("char_10gram_repetition", batch=True)
+def char_repetition(docs: list[Doc]) -> npt.NDArray[Any]:
+    """Share of runs of ten characters that are among the most frequent ones; of n different runs, floor(sqrt(n)) are
+    looked at, those that occur once left out (BigScience ROOTS, Laurençon et al. 2022; Data-Juicer)."""
+    batch = TextBatch.of(docs)
+    found: npt.NDArray[Any] = k.char_repetition(batch.data, batch.offsets)
+    return found

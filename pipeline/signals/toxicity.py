@@ -1,34 +1,22 @@
-"""A word-list toxicity signal: how much of a text is on a list of flagged words."""
+"""Word-list signals: how much of a text is on a list of flagged words."""
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
+from pipeline.core.batch import TextBatch, list_phrases
+from pipeline.core.kernels import words as k
 from pipeline.core.registry import signal
-from pipeline.core.schema import WORD, Doc
+from pipeline.core.schema import Doc
+from pipeline.signals.text import Columns, share, word_table
 
 
-@cache
-def load_words(path: str) -> frozenset[tuple[str, ...]]:
-    """Entries of a list file, one word or phrase a line, lower case; '#' starts a comment."""
-    lines = (line.split("#")[0].strip().lower() for line in Path(path).read_text("utf-8").splitlines())
-    return frozenset(tuple(WORD.findall(line)) for line in lines if line)
-
-
-@signal("toxic_word_frac", "toxic_word_count", files=("words",))
-def toxic_words(doc: Doc, *, words: str = "toxic_en") -> tuple[float, int]:
+@signal("toxic_word_frac", "toxic_word_count", batch=True, version=2, files=("words",))
+def toxic_words(docs: list[Doc], *, words: str = "toxic_en") -> Columns:
     """Share and number of words that are on the list or part of a listed phrase.
 
     Args:
         words: a list, by name (`toxic_en` ships with winnow) or path; one word or phrase a line.
     """
-    entries = load_words(words)
-    tokens = doc.lower_words
-    longest = max(map(len, entries), default=0)
-    hits = i = 0
-    while i < len(tokens):
-        length = next((n for n in range(longest, 0, -1) if tuple(tokens[i : i + n]) in entries), 0)
-        hits += length
-        i += max(length, 1)
-    return hits / max(len(tokens), 1), hits
+    batch = TextBatch.of(docs)
+    w, listed = batch.words, list_phrases(words)
+    found = k.phrase_hits(w.first, w.hashes, listed.beginnings, listed.whole, listed.longest)
+    return share(found[:, 0], word_table(batch)[:, k.N_WORDS]), found[:, 0]

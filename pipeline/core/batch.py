@@ -1,0 +1,148 @@
+"""A batch of texts as kernels see it: one UTF-8 buffer, offsets, and its words, split once for all signals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.core.chars import char_tables, exact_fold
+
+
+@dataclass(frozen=True)
+class Words:
+    """Words of all texts of a batch; word k of text d is number `first[d] + k`.
+
+    Attributes:
+        first: (texts + 1,) int64.
+        start: byte in the batch's buffer, int64. size: bytes, int32. chars: characters, int32.
+        hashes: uint64, over folded characters for words, over exact ones for tokens. attrs: bits, see the kernel.
+    """
+
+    first: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    size: npt.NDArray[np.int32]
+    chars: npt.NDArray[np.int32]
+    hashes: npt.NDArray[np.uint64]
+    attrs: npt.NDArray[np.uint8]
+
+
+class TextBatch:
+    """Texts in one buffer. Made by `TextBatch.of`, which gives the last one again for the same texts."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        encoded = [t.encode("utf-8", "replace") for t in texts]
+        self.data: npt.NDArray[np.uint8] = np.frombuffer(b"".join(encoded), np.uint8)
+        self.offsets: npt.NDArray[np.int64] = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(e) for e in encoded], out=self.offsets[1:])
+        self._texts = texts
+        self._columns: dict[str, Any] = {}
+
+    @staticmethod
+    def of(docs: Sequence[Any]) -> TextBatch:
+        """The batch of these documents' texts."""
+        global _last
+        texts = [d.text for d in docs]
+        last = _last
+        if last is None or len(last._texts) != len(texts) or any(a is not b for a, b in zip(last._texts, texts, strict=True)):
+            last = _last = TextBatch(texts)
+        return last
+
+    @property
+    def flags(self) -> npt.NDArray[np.uint16]:
+        return char_tables()[0]
+
+    @cached_property
+    def words(self) -> Words:
+        """Runs of letters, digits and marks with inner apostrophes and hyphens; ICU's words in scripts without
+        spaces. Hashes ignore case."""
+        from pipeline.core.kernels.words import split
+
+        flags, fold = char_tables()
+        return Words(*split(self.data, self.offsets, flags, fold, self._cuts(), False))
+
+    @cached_property
+    def tokens(self) -> Words:
+        """What `\\w+|[^\\w\\s]` finds: words and single punctuation marks. Hashes are exact."""
+        from pipeline.core.kernels.words import split
+
+        return Words(*split(self.data, self.offsets, self.flags, exact_fold(), np.empty(0, np.int64), True))
+
+    def once(self, name: str, make: Any) -> Any:
+        """A result that several signals share, computed by `make()` the first time."""
+        if name not in self._columns:
+            self._columns[name] = make()
+        return self._columns[name]
+
+    def _cuts(self) -> npt.NDArray[np.int64]:
+        from pipeline.core.kernels.words import dense_runs
+
+        runs = dense_runs(self.data, self.flags)
+        cuts: list[int] = []
+        raw = self.data.tobytes() if len(runs) else b""
+        for lo, hi in zip(runs[0::2].tolist(), runs[1::2].tolist(), strict=True):
+            cuts.append(lo)
+            cuts += (lo + at for at in _breaks(raw[lo:hi].decode()))
+            cuts.append(hi)
+        return np.array(cuts, np.int64)
+
+
+_last: TextBatch | None = None
+
+
+def _breaks(text: str) -> Iterator[int]:
+    """Bytes at which ICU's dictionaries and rules end a word inside a run of Han, kana, Thai, Lao, Khmer or Burmese."""
+    from icu4py.breakers import WordBreaker
+
+    at = 0
+    for piece in WordBreaker(text, "root"):
+        at += len(piece.encode())
+        yield at
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, as `TextBatch.words` splits it."""
+    batch = TextBatch([text])
+    raw = batch.data.tobytes()
+    w = batch.words
+    return [raw[a : a + n].decode() for a, n in zip(w.start.tolist(), w.size.tolist(), strict=True)]
+
+
+def read_list(path: str) -> list[str]:
+    """Entries of a list file, one a line; '#' starts a comment where it begins a line or follows white space."""
+    lines = (re.split(r"(?:^|\s)#", line)[0].strip() for line in Path(path).read_text("utf-8").splitlines())
+    return [line for line in lines if line]
+
+
+@cache
+def list_hashes(path: str, exact: bool = False) -> npt.NDArray[np.uint64]:
+    """Hashes of the words of a list file; of tokens, with their case, if exact."""
+    batch = TextBatch(["\n".join(read_list(path))])
+    return np.unique((batch.tokens if exact else batch.words).hashes)
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """A list of words and phrases as kernels take it: tables of first words and of whole phrases."""
+
+    beginnings: npt.NDArray[np.uint64]
+    whole: npt.NDArray[np.uint64]
+    longest: int
+
+
+@cache
+def list_phrases(path: str) -> Phrases:
+    """Words and phrases of a list file, case ignored."""
+    from pipeline.core.kernels.words import make_table, phrase_hash
+
+    w = TextBatch(read_list(path)).words
+    spans = [(a, b) for a, b in zip(w.first[:-1].tolist(), w.first[1:].tolist(), strict=True) if b > a]
+    whole = np.array([phrase_hash(w.hashes[a:b]) for a, b in spans], np.uint64)
+    begin = np.array([w.hashes[a] for a, _ in spans], np.uint64)
+    return Phrases(make_table(begin), make_table(whole), max((b - a for a, b in spans), default=0))
