@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.chars import char_tables, exact_fold
+from pipeline.core.chars import char_tables, exact_fold, kind_table
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,14 @@ class TextBatch:
         spaces. Hashes ignore case."""
         from pipeline.core.kernels.words import split
 
-        flags, fold = char_tables()
-        return Words(*split(self.data, self.offsets, flags, fold, self._cuts(), False))
+        return Words(*split(self.data, self.offsets, kind_table(), char_tables()[1], self._cuts(), False))
 
     @cached_property
     def tokens(self) -> Words:
         """What `\\w+|[^\\w\\s]` finds: words and single punctuation marks. Hashes are exact."""
         from pipeline.core.kernels.words import split
 
-        return Words(*split(self.data, self.offsets, self.flags, exact_fold(), np.empty(0, np.int64), True))
+        return Words(*split(self.data, self.offsets, kind_table(), exact_fold(), np.empty(0, np.int64), True))
 
     def once(self, name: str, make: Any) -> Any:
         """A result that several signals share, computed by `make()` the first time."""

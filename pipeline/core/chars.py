@@ -95,6 +95,25 @@ def char_tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]:
     return flags, fold
 
 
+# Bits of `kinds`: what the word splitter asks of a character, in one byte
+K_WORD, K_ALNUM, K_INNER, K_ALPHA, K_NOT_UPPER, K_NON_SYMBOL, K_SPACE, K_LINK = (1 << i for i in range(8))
+
+
+@cache
+def kind_table() -> npt.NDArray[np.uint8]:
+    """The classes that splitting needs: word (`\\w`), letter or digit, those and marks, letter, letter that is not a
+    capital, no symbol, white space, link."""
+    flags, _ = char_tables()
+    kinds = np.zeros(TABLE_SIZE, np.uint8)
+    for bit, mask in ((K_WORD, WORD), (K_ALNUM, ALNUM), (K_INNER, ALNUM | CONTINUES), (K_ALPHA, ALPHA),
+                      (K_SPACE, SPACE), (K_LINK, LINK)):  # fmt: skip
+        kinds[(flags & mask) > 0] |= bit
+    kinds[((flags & ALPHA) > 0) & ((flags & UPPER) == 0)] |= K_NOT_UPPER
+    kinds[(flags & SYMBOL) == 0] |= K_NON_SYMBOL
+    kinds.setflags(write=False)
+    return kinds
+
+
 @cache
 def exact_fold() -> npt.NDArray[np.uint32]:
     """A fold table that changes nothing."""

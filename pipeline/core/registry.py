@@ -25,8 +25,9 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pipeline.core.errors import RecipeError, UsageError, did_you_mean
 from pipeline.core.files import sha256_file
@@ -36,8 +37,7 @@ from pipeline.core.schema import Doc
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """Characters [start, end) of a text to replace; an empty replacement removes them."""
 
     start: int
@@ -226,7 +226,10 @@ def apply_spans(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
     applied: list[Span] = []
     parts: list[str] = []
     at = 0
-    for span in sorted(spans, key=lambda s: (s.start, -s.end, s.kind)):
+    ordered = list(spans)
+    if any(a.end > b.start for a, b in pairwise(ordered)):
+        ordered.sort(key=lambda s: (s.start, -s.end, s.kind))
+    for span in ordered:
         if not 0 <= span.start <= span.end <= len(text):
             raise ValueError(f"span {span.start}:{span.end} lies outside a text of {len(text)} characters")
         if span.start < at or span.start == span.end:

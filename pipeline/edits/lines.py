@@ -10,8 +10,10 @@ import numpy as np
 from pipeline.core.registry import Span, edit
 from pipeline.core.schema import Doc
 
-_CITATION = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
-_FATES = ("", "long_word", "no_end_mark", "few_words", "lorem_ipsum", "javascript", "curly_bracket", "policy")
+_KINDS = (
+    "", "long_word", "no_end_mark", "few_words", "lorem_ipsum", "javascript", "curly_bracket", "policy",
+    "white_space", "white_space", "citation",
+)  # fmt: skip
 
 
 @edit("c4_lines")
@@ -26,36 +28,11 @@ def c4_lines(doc: Doc, *, end_mark: bool = True) -> Iterator[Span]:
         end_mark: false keeps lines whatever they end with, as FineWeb does.
     """
     from pipeline.core.chars import char_tables
-    from pipeline.core.kernels.c4 import c4_fates
+    from pipeline.core.kernels.c4 import LINE_BREAK, c4_spans
 
-    raw = doc.text.encode("utf-8", "replace")
-    rows = c4_fates(np.frombuffer(raw, np.uint8), char_tables()[0], end_mark)
-    places = np.cumsum((np.frombuffer(raw, np.uint8) & 0xC0) != 0x80)  # characters up to and with each byte
-
-    def char(at: int) -> int:
-        return int(places[at - 1]) if at else 0
-
-    kept = [(char(lo), char(hi)) for lo, hi, fate in rows.tolist() if not fate]
-    reasons = [(char(lo), char(hi), fate) for lo, hi, fate in rows.tolist() if fate]
-    at = 0
-    gone = iter([*reasons, (len(doc.text) + 1, 0, 0)])
-    first, last, why = next(gone)
-    for n, (lo, hi) in enumerate([*kept, (len(doc.text), len(doc.text))]):
-        start = at
-        while first < lo:
-            yield Span(start, last, _FATES[why])
-            start = last
-            first, last, why = next(gone)
-        is_end = n == len(kept)
-        gap = doc.text[start:lo]
-        if is_end or at == 0:
-            if gap:
-                yield Span(start, lo, "white_space")
-        elif gap != "\n":
-            yield Span(start, lo, "white_space", "\n")
-        for m in _CITATION.finditer(doc.text, lo, hi):
-            yield Span(m.start(), m.end(), "citation")
-        at = hi
+    raw = np.frombuffer(doc.text.encode("utf-8", "replace"), np.uint8)
+    for start, end, kind in c4_spans(raw, char_tables()[0], end_mark).tolist():
+        yield Span(start, end, _KINDS[kind], "\n" if kind == LINE_BREAK else "")
 
 
 _COUNTER = re.compile(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 from pipeline.core.chars import BREAK, SPACE, TERMINAL
-from pipeline.core.kernels.words import FNV_OFFSET, FNV_PRIME, class_of, code_at, finish
+from pipeline.core.kernels.words import FNV_OFFSET, FNV_PRIME, MIX, SHIFT, class_of, code_at, finish
 
 # How a text is cut
 SPLITLINES = 0  # as str.splitlines
@@ -18,16 +18,71 @@ PARAGRAPHS = 4  # runs of lines with something on them, stripped
 BULLETS = np.array([ord(c) for c in "•‣▶◀◦■□▪▫–-*·"], np.int64)
 
 
+_memchr = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
+
+
+@njit(cache=True)
+def find_byte(data, lo, hi, byte):  # type: ignore[no-untyped-def]
+    """First place of a byte in data[lo:hi], hi if it is not there; by the C library's memchr."""
+    if lo >= hi:
+        return hi
+    base = data.ctypes.data
+    found = _memchr(base + lo, byte, hi - lo)
+    return found - base if found else hi
+
+
+@njit(cache=True)
+def odd_breaks(text):  # type: ignore[no-untyped-def]
+    """Whether a text may have line breaks other than line feeds."""
+    found = False
+    for b in text:
+        found |= (b >= 11 and b <= 13) or (b >= 28 and b <= 30)
+    for i in range(len(text) - 1):
+        found |= text[i] == 0xC2 and text[i + 1] == 0x85
+        found |= text[i] == 0xE2 and text[i + 1] == 0x80 and i + 2 < len(text) and (text[i + 2] | 1) == 0xA9
+    return found
+
+
+@njit(cache=True, inline="always")
+def load8(data, i):  # type: ignore[no-untyped-def]
+    """Eight bytes as one number; the compiler makes it one load."""
+    u = np.uint64
+    return (
+        u(data[i]) | (u(data[i + u(1)]) << u(8)) | (u(data[i + u(2)]) << u(16)) | (u(data[i + u(3)]) << u(24))
+        | (u(data[i + u(4)]) << u(32)) | (u(data[i + u(5)]) << u(40)) | (u(data[i + u(6)]) << u(48))
+        | (u(data[i + u(7)]) << u(56))
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def hash_bytes(data, lo, hi):  # type: ignore[no-untyped-def]
+    """64-bit hash of data[lo:hi]."""
+    i, end = np.uint64(lo), np.uint64(hi)
+    h = FNV_OFFSET ^ (end - i)
+    while i + np.uint64(8) <= end:
+        h = (h ^ load8(data, i)) * MIX
+        h ^= h >> SHIFT
+        i += np.uint64(8)
+    while i < end:
+        h = (h ^ np.uint64(data[i])) * FNV_PRIME
+        i += np.uint64(1)
+    return finish(h)
+
+
 @njit(cache=True)
 def strip(data, lo, hi, flags):  # type: ignore[no-untyped-def]
     """[lo, hi) without white space at both ends."""
     while lo < hi:
+        if 32 < data[lo] < 127:
+            break
         code, width = code_at(data, lo)
         if not class_of(flags, code) & SPACE:
             break
         lo += width
     while hi > lo:
         i = hi - 1
+        if 32 < data[i] < 127:
+            break
         while data[i] & 0xC0 == 0x80:
             i -= 1
         code, _ = code_at(data, i)
@@ -47,9 +102,10 @@ def cut(data, lo, hi, flags, how, spans):  # type: ignore[no-untyped-def]
     if how == BLANK_LINES:
         lo, hi = strip(data, lo, hi, flags)
     i = start = lo
-    last = lo  # end of the paragraph so far
-    blank = True
+    only_feeds = how != SPLITLINES or not odd_breaks(data[lo:hi])
     while i <= hi:
+        if only_feeds:
+            i = find_byte(data, i, hi, 10)
         if 2 * n + 4 > len(spans):
             grown = np.empty(2 * len(spans), np.int64)
             grown[: 2 * n] = spans[: 2 * n]
@@ -65,7 +121,7 @@ def cut(data, lo, hi, flags, how, spans):  # type: ignore[no-untyped-def]
                 n += 1
             break
         byte = data[i]
-        if how == SPLITLINES:
+        if how == SPLITLINES and not only_feeds:
             if byte > 13 and byte < 28:
                 i += 1
                 continue
@@ -83,9 +139,6 @@ def cut(data, lo, hi, flags, how, spans):  # type: ignore[no-untyped-def]
             n += 1
             i += width
             start = i
-            continue
-        if byte != 10:
-            i += 1
             continue
         j = i + 1
         if how == PARAGRAPHS:
@@ -122,8 +175,8 @@ def cut(data, lo, hi, flags, how, spans):  # type: ignore[no-untyped-def]
 def chars_in(data, lo, hi):  # type: ignore[no-untyped-def]
     """Characters of data[lo:hi]."""
     n = 0
-    for i in range(lo, hi):
-        n += (data[i] & 0xC0) != 0x80
+    for b in data[lo:hi]:
+        n += (b & 0xC0) != 0x80
     return n
 
 
@@ -160,10 +213,7 @@ def repeats(data, spans, n):  # type: ignore[no-untyped-def]
     chars = 0
     for s in range(n):
         lo, hi = spans[2 * s], spans[2 * s + 1]
-        h = FNV_OFFSET
-        for i in range(lo, hi):
-            h = (h ^ np.uint64(data[i])) * FNV_PRIME
-        h = finish(h) | np.uint64(1)
+        h = hash_bytes(data, lo, hi) | np.uint64(1)
         slot = np.int64(h >> np.uint64(1)) & mask
         while keys[slot] != 0 and keys[slot] != h:
             slot = (slot + 1) & mask
@@ -279,10 +329,7 @@ def repeated_lines(data, offsets, flags):  # type: ignore[no-untyped-def]
             lo, hi = strip(data, spans[2 * s], spans[2 * s + 1], flags)
             if lo == hi:
                 continue
-            h = FNV_OFFSET
-            for i in range(lo, hi):
-                h = (h ^ np.uint64(data[i])) * FNV_PRIME
-            hashes[m] = h
+            hashes[m] = hash_bytes(data, lo, hi)
             m += 1
         ordered = np.sort(hashes[:m])
         for i in range(m):

@@ -16,12 +16,17 @@ from pipeline.core.chars import (
     CONTINUES,
     DENSE,
     DIGIT,
-    LINK,
+    K_ALNUM,
+    K_ALPHA,
+    K_INNER,
+    K_LINK,
+    K_NON_SYMBOL,
+    K_NOT_UPPER,
+    K_SPACE,
+    K_WORD,
     SPACE,
-    SYMBOL,
     TABLE_SIZE,
     UPPER,
-    WORD,
 )
 
 HAS_ALPHA = 1
@@ -74,9 +79,10 @@ def dense_runs(data, flags):  # type: ignore[no-untyped-def]
     n = 0
     i, end = 0, len(data)
     while i < end:
-        if data[i] < 0x80:
+        while i < end and data[i] < 0xE0:  # all dense scripts lie at U+0E00 and above: three bytes or more
             i += 1
-            continue
+        if i >= end:
+            break
         code, size = code_at(data, i)
         if not class_of(flags, code) & DENSE:
             i += size
@@ -98,12 +104,12 @@ def dense_runs(data, flags):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def split(data, offsets, flags, fold, cuts, plain):  # type: ignore[no-untyped-def]
+def split(data, offsets, kinds, fold, cuts, plain):  # type: ignore[no-untyped-def]
     """Words of each text.
 
     Args:
         data, offsets: texts, UTF-8; text d is data[offsets[d]:offsets[d + 1]].
-        flags, fold: tables of `pipeline.core.chars`; hashes are over folded characters.
+        kinds, fold: tables of `pipeline.core.chars`; hashes are over folded characters.
         cuts: ascending bytes where a word ends in any case (boundaries inside scripts without spaces).
         plain: True for tokens as `\\w+|[^\\w\\s]` gives them, False for words: letters, digits and marks with inner
             apostrophes and hyphens.
@@ -118,68 +124,119 @@ def split(data, offsets, flags, fold, cuts, plain):  # type: ignore[no-untyped-d
     chars = np.empty(room, np.int32)
     hashes = np.empty(room, np.uint64)
     attrs = np.empty(room, np.uint8)
-    n = cut = 0
+    n = 0
+    cut = 0
+    wanted = np.uint8(K_WORD if plain else K_ALNUM)
+    inner = np.uint8(K_WORD if plain else K_INNER)
     for d in range(n_docs):
         i, end = offsets[d], offsets[d + 1]
-        while i < end:
-            code, width = code_at(data, i)
-            kind = class_of(flags, code)
-            if plain:
-                if kind & SPACE:
-                    i += width
-                    continue
-                word = kind & WORD
-            else:
-                if not kind & ALNUM:
-                    i += width
-                    continue
-                word = 1
-            if n == room:
+        done = False
+        while not done:
+            # as many words as there is room for; then the arrays grow
+            i, n, cut, done = _split_some(
+                data, i, end, kinds, fold, cuts, cut, plain, wanted, inner, start, size, chars, hashes, attrs, n
+            )
+            if not done:
                 room *= 2
                 start2, size2, chars2 = np.empty(room, np.int64), np.empty(room, np.int32), np.empty(room, np.int32)
                 hashes2, attrs2 = np.empty(room, np.uint64), np.empty(room, np.uint8)
                 start2[:n], size2[:n], chars2[:n] = start[:n], size[:n], chars[:n]
                 hashes2[:n], attrs2[:n] = hashes[:n], attrs[:n]
                 start, size, chars, hashes, attrs = start2, size2, chars2, hashes2, attrs2
-            start[n] = i
-            h = FNV_OFFSET
-            count = 0
-            any_alpha = any_plain = 0
-            all_upper = 1
-            while cut < len(cuts) and cuts[cut] <= i:
-                cut += 1
-            while True:
-                h = (h ^ np.uint64(fold[code] if code < TABLE_SIZE else code)) * FNV_PRIME
-                count += 1
-                any_alpha |= kind & ALPHA
-                any_plain |= ~kind & SYMBOL
-                if kind & ALPHA and not kind & UPPER:
-                    all_upper = 0
-                i += width
-                if not word or i >= end or (cut < len(cuts) and cuts[cut] <= i):
-                    break
-                code, width = code_at(data, i)
-                kind = class_of(flags, code)
-                if plain:
-                    if not kind & WORD:
-                        break
-                elif not kind & (ALNUM | CONTINUES):
-                    if not kind & LINK or i + width >= end:
-                        break
-                    after, _ = code_at(data, i + width)
-                    if not class_of(flags, after) & ALNUM:
-                        break
-            size[n] = i - start[n]
-            chars[n] = count
-            hashes[n] = finish(h)
-            attrs[n] = (
-                (HAS_ALPHA if any_alpha else 0)
-                | (HAS_NON_SYMBOL if any_plain else 0)
-                | (ALL_UPPER if any_alpha and all_upper else 0)
-            )
-            n += 1
         first[d + 1] = n
     return first, start[:n], size[:n], chars[:n], hashes[:n], attrs[:n]
+
+
+@njit(cache=True)
+def _split_some(  # type: ignore[no-untyped-def]
+    data, at, end, kinds, fold, cuts, cut, plain, wanted, inner, start, size, chars, hashes, attrs, n
+):
+    """Split data[at:end] until the arrays are full; returns (place, words, cuts passed, whether the end is reached).
+
+    Places are unsigned, so that no index needs a check for being negative, and ASCII takes a path of its own.
+    """
+    i = np.uint64(at)
+    stop = np.uint64(end)
+    one = np.uint64(1)
+    room = len(start)
+    space = np.uint8(K_SPACE)
+    while i < stop:
+        byte = data[i]
+        if byte < 0x80:
+            width = one
+            kind = kinds[byte]
+            code = np.uint32(byte)
+        else:
+            value, length = code_at(data, i)
+            width = np.uint64(length)
+            code = np.uint32(value)
+            kind = kinds[code] if code < TABLE_SIZE else np.uint8(K_NON_SYMBOL)
+        if plain:
+            if kind & space:
+                i += width
+                continue
+        elif not kind & wanted:
+            i += width
+            continue
+        if n == room:
+            return np.int64(i), n, cut, False
+        begin = i
+        any_kind = kind
+        not_upper = kind & np.uint8(K_NOT_UPPER)
+        h = (FNV_OFFSET ^ np.uint64(fold[code] if code < TABLE_SIZE else code)) * FNV_PRIME
+        count = 1
+        i += width
+        limit = stop
+        if len(cuts):
+            while cut < len(cuts) and cuts[cut] < np.int64(i):
+                cut += 1
+            if cut < len(cuts) and cuts[cut] < end:
+                limit = np.uint64(cuts[cut])
+        if not plain or kind & wanted:
+            while i < limit:
+                byte = data[i]
+                if byte < 0x80:
+                    kind = kinds[byte]
+                    if not kind & inner:
+                        if plain or not kind & np.uint8(K_LINK) or i + one >= limit:
+                            break
+                        after = data[i + one]
+                        if after < 0x80:
+                            if not kinds[after] & np.uint8(K_ALNUM):
+                                break
+                        else:
+                            value, _ = code_at(data, i + one)
+                            if value >= TABLE_SIZE or not kinds[value] & np.uint8(K_ALNUM):
+                                break
+                    h = (h ^ np.uint64(fold[byte])) * FNV_PRIME
+                    i += one
+                else:
+                    value, length = code_at(data, i)
+                    width = np.uint64(length)
+                    kind = kinds[value] if value < TABLE_SIZE else np.uint8(K_NON_SYMBOL)
+                    if not kind & inner:
+                        if plain or not kind & np.uint8(K_LINK) or i + width >= limit:
+                            break
+                        after, _ = code_at(data, i + width)
+                        if after >= TABLE_SIZE or not kinds[after] & np.uint8(K_ALNUM):
+                            break
+                    h = (h ^ np.uint64(fold[value] if value < TABLE_SIZE else value)) * FNV_PRIME
+                    i += width
+                count += 1
+                any_kind |= kind
+                not_upper |= kind & np.uint8(K_NOT_UPPER)
+        start[n] = begin
+        size[n] = i - begin
+        chars[n] = count
+        hashes[n] = finish(h)
+        alpha = any_kind & np.uint8(K_ALPHA)
+        attrs[n] = (
+            (HAS_ALPHA if alpha else 0)
+            | (HAS_NON_SYMBOL if any_kind & np.uint8(K_NON_SYMBOL) else 0)
+            | (ALL_UPPER if alpha and not not_upper else 0)
+        )
+        n += 1
+    return end, n, cut, True
 
 
 # Columns of `word_counts`
@@ -430,54 +487,76 @@ def char_counts(data, offsets, flags):  # type: ignore[no-untyped-def]
     """Characters of each text by kind. Ellipses: '...' (not overlapping) and '…'. Brackets: ()[]{}⟨⟩."""
     n_docs = len(offsets) - 1
     out = np.zeros((n_docs, CHAR_COLUMNS))
+    even = np.zeros(256, np.int64)
+    odd = np.zeros(256, np.int64)  # two histograms: the same byte twice in a row need not wait for itself
     for d in range(n_docs):
-        i, end = offsets[d], offsets[d + 1]
-        n = alnum = alpha = digits = spaces = upper = hashes = ellipses = brackets = newlines = plain = dots = 0
-        while i < end:
-            code, width = code_at(data, i)
+        text = data[offsets[d] : offsets[d + 1]]
+        even[:] = 0
+        odd[:] = 0
+        for pair in range(len(text) // 2):
+            even[text[2 * pair]] += 1
+            odd[text[2 * pair + 1]] += 1
+        if len(text) % 2:
+            even[text[len(text) - 1]] += 1
+        even += odd
+        row = out[d]
+        for b in range(128):
+            times = even[b]
+            if times:
+                kind = np.int64(flags[b])
+                row[N_CHARS] += times
+                if kind & ALNUM:
+                    row[N_ALNUM] += times
+                    row[N_NEMO_PLAIN] += times
+                    row[N_ALPHA_CHARS] += times if kind & ALPHA else 0
+                    row[N_UPPER_CHARS] += times if kind & UPPER else 0
+                    row[N_DIGITS] += times if kind & DIGIT else 0
+                row[N_SPACES] += times if kind & SPACE else 0
+        row[N_NEWLINES] = even[10]
+        row[N_NEMO_PLAIN] += even[10] + even[46] + even[63] + even[33] + even[44]
+        row[N_HASHES] = even[35]
+        row[N_BRACKETS] = even[40] + even[41] + even[91] + even[93] + even[123] + even[125]
+        if even[46] > 2:
+            row[N_ELLIPSES] = _dots(text)
+        if row[N_CHARS] == len(text):
+            continue
+        i = 0
+        while i < len(text):
+            if text[i] < 0x80:
+                i += 1
+                continue
+            code, width = code_at(text, i)
             i += width
-            n += 1
+            row[N_CHARS] += 1
             kind = class_of(flags, code)
             if kind & ALNUM:
-                alnum += 1
-                if code < 128:
-                    plain += 1
-                if kind & ALPHA:
-                    alpha += 1
-                    if kind & UPPER:
-                        upper += 1
-                if kind & DIGIT:
-                    digits += 1
-                dots = 0
-                continue
-            if kind & SPACE:
-                spaces += 1
-                if code == 10:
-                    newlines += 1
-                    plain += 1
-                dots = 0
-                continue
-            if code == 46:
-                plain += 1
-                dots += 1
-                if dots == 3:
-                    ellipses += 1
-                    dots = 0
-                continue
-            dots = 0
-            if code == 35:
-                hashes += 1
+                row[N_ALNUM] += 1
+                row[N_ALPHA_CHARS] += 1 if kind & ALPHA else 0
+                row[N_UPPER_CHARS] += 1 if kind & ALPHA and kind & UPPER else 0
+                row[N_DIGITS] += 1 if kind & DIGIT else 0
+            elif kind & SPACE:
+                row[N_SPACES] += 1
             elif code == 0x2026:
-                ellipses += 1
-            elif code in (40, 41, 91, 93, 123, 125, 0x27E8, 0x27E9):
-                brackets += 1
-            elif code in (63, 33, 44):
-                plain += 1
-        row = out[d]
-        row[N_CHARS], row[N_ALNUM], row[N_ALPHA_CHARS], row[N_DIGITS], row[N_SPACES] = n, alnum, alpha, digits, spaces
-        row[N_UPPER_CHARS], row[N_HASHES], row[N_ELLIPSES], row[N_BRACKETS] = upper, hashes, ellipses, brackets
-        row[N_NEWLINES], row[N_NEMO_PLAIN] = newlines, plain
+                row[N_ELLIPSES] += 1
+            elif code == 0x27E8 or code == 0x27E9:
+                row[N_BRACKETS] += 1
     return out
+
+
+@njit(cache=True)
+def _dots(text):  # type: ignore[no-untyped-def]
+    """Occurrences of '...' that do not overlap."""
+    count = 0
+    run = 0
+    for b in text:
+        if b == 46:
+            run += 1
+            if run == 3:
+                count += 1
+                run = 0
+        else:
+            run = 0
+    return count
 
 
 @njit(cache=True)
