@@ -1,47 +1,259 @@
-"""Personal data: e-mail addresses and public IP addresses become typed placeholders.
+"""Personal data and secrets become typed placeholders.
 
-The removed text is written nowhere; the recorded span has its place and kind only.
+Every kind that has a checksum is checked, every address is parsed, so that look-alikes stay. The removed text is
+written nowhere; the recorded span has its place and kind only.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from pipeline.core.errors import RecipeError, did_you_mean
 from pipeline.core.registry import Span, edit
 from pipeline.core.schema import Doc
 
+
+class Hit(NamedTuple):
+    """Characters [start, end) and what they are."""
+
+    start: int
+    end: int
+    kind: str
+
+
 # Local part and domain as RFC 5321 allows them in practice: no quoted local parts, a top-level label of letters.
 _EMAIL = re.compile(
-    r"(?<![\w.+%-])[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}(?![\w-])"
+    r"(?<![\w.+%-])[^\W_][\w.%+-]{0,63}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,63})(?![\w-])"
 )
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 
 
-@edit("pii")
-def pii(doc: Doc, *, email: str = "<EMAIL>", ip: str = "<IP>") -> Iterator[Span]:
-    """Replace e-mail addresses and public IPv4 and IPv6 addresses.
+def emails(text: str) -> Iterator[Hit]:
+    """E-mail addresses, internationalised ones too (RFC 6531)."""
+    if "@" in text:
+        for m in _EMAIL.finditer(text):
+            yield Hit(m.start(), m.end(), "email")
 
-    Private, loopback, link-local and documentation addresses identify nobody and stay, as do version numbers with a
-    part over 255.
+
+def ips(text: str) -> Iterator[Hit]:
+    """Public IPv4 and IPv6 addresses. Private, loopback, link-local and documentation addresses identify nobody and
+    stay, as do version numbers with a part over 255."""
+    for pattern in (_IPV4, _IPV6):
+        for m in pattern.finditer(text):
+            try:
+                public = ipaddress.ip_address(m[0]).is_global
+            except ValueError:
+                continue
+            if public:
+                yield Hit(m.start(), m.end(), "ip")
+
+
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9])")
+
+
+def ibans(text: str) -> Iterator[Hit]:
+    """Bank accounts whose country, length and check digits are right (ISO 13616, mod 97)."""
+    from stdnum import iban
+
+    for m in _IBAN.finditer(text):
+        found = m[0]
+        while found and not iban.is_valid(found, check_country=False):  # a following word may look like a last group
+            found = found.rpartition(" ")[0]
+        if found:
+            yield Hit(m.start(), m.start() + len(found), "iban")
+
+
+_CARD = re.compile(r"(?<![\w.,+-])\d(?:[ -]?\d){11,18}(?![\w]|[.,-]\d)")
+# First digits that ISO/IEC 7812 gives to card schemes: Visa, Mastercard, American Express, Diners, JCB, Discover,
+# Maestro, UnionPay
+_CARD_PREFIX = re.compile(r"4|5[0-9]|2(?:2[2-9]|[3-6]|7[01]|720)|3[0-9]|6[0-9]|1800|2131")
+
+
+def cards(text: str) -> Iterator[Hit]:
+    """Payment cards: 12 to 19 digits with a scheme's first digits and a right check digit (ISO/IEC 7812, Luhn)."""
+    from stdnum import luhn
+
+    for m in _CARD.finditer(text):
+        digits = m[0].replace(" ", "").replace("-", "")
+        if _CARD_PREFIX.match(digits) and len(set(digits)) > 2 and luhn.is_valid(digits):
+            yield Hit(m.start(), m.end(), "card")
+
+
+_PHONE = re.compile(r"(?<![\w:/+#=$€£-])(?<!\d[.,])(?:\+|00)?\(?\d[\d\s().\u00a0/-]{4,18}\d(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w]|[.,:/%-]\d)")
+_PHONE_WORD = re.compile(
+    r"(?:phone|tele?(?:ph?on|fon)|\btel\b|mobile|\bcell|\bcall|\bdial|\btext(?:ed)? (?:me|us)|\bfax|hotline|whatsapp|"
+    r"\bnumber|\bcontact|\bring|reach (?:me|us|him|her)|handy|móvil|teléfono|téléphone|numéro|rufnummer|numero|\btlf)",
+    re.IGNORECASE,
+)
+_NOT_PHONE = re.compile(
+    r"^(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|(?:1[5-9]|20)\d\d\s?[-–/]\s?(?:1[5-9]|20)\d\d|\d{3}-\d{2}-\d{4})$"
+)
+_PHONE_AFTER = re.compile(r"[\s,-]{0,3}\(?(?:office|fax|mobile|cell|home|work|phone|tel)\b", re.IGNORECASE)
+_OTHER_NUMBER = re.compile(
+    r"(?:licen[cs]e|passport|account|order|serial|zip|postal|isbn|invoice|reference|tracking|policy)\W(?:\w+\W+){0,3}$",
+    re.IGNORECASE,
+)
+PHONE_CONTEXT_CHARS = 60
+UNNAMED_DIGITS = 9  # a shorter national number needs a word that says what it is: it may be a house and a street number
+
+
+def phones(text: str, regions: tuple[str, ...]) -> Iterator[Hit]:
+    """Telephone numbers by the rules of libphonenumber.
+
+    An international number (+...) has to be possible; a national one valid in one of the regions, of nine digits or
+    more and written with separators, or, beside a word such as "call" or "fax", possible in one of them.
+    """
+    import phonenumbers
+
+    for m in _PHONE.finditer(text):
+        found = m[0].rstrip(" .-/(")
+        core = re.split(r"\s?(?:x|ext|#)", found)[0]
+        digits = sum(c.isdigit() for c in core)
+        if not 7 <= digits <= 15 or _NOT_PHONE.match(core) or "\n" in core.strip() or re.search(r"\s{2}|[./-]{2}", core):
+            continue
+        international = core.startswith("+")
+        before = text[max(0, m.start() - PHONE_CONTEXT_CHARS) : m.start()]
+        named = (_PHONE_WORD.search(before) or _PHONE_AFTER.match(text, m.start() + len(found))) is not None
+        grouped = re.search(r"\d[\s().\u00a0/-]+\d", core) is not None and digits >= UNNAMED_DIGITS
+        if not (international or named or grouped) or _OTHER_NUMBER.search(before):
+            continue
+        for region in (None,) if international else regions:
+            try:
+                number = phonenumbers.parse(core, region)
+            except phonenumbers.NumberParseException:
+                continue
+            if phonenumbers.is_valid_number(number) or (
+                (named or international) and phonenumbers.is_possible_number(number)
+            ):
+                yield Hit(m.start(), m.start() + len(found), "phone")
+                break
+
+
+# National identity and tax numbers: pattern, and the check that python-stdnum knows for it. Those without a check are
+# taken in their usual written form only.
+_IDENTITIES: dict[str, tuple[re.Pattern[str], str]] = {
+    "us": (re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])"), "us.ssn"),
+    "ca": (re.compile(r"(?<![\w-])\d{3}[ -]\d{3}[ -]\d{3}(?![\w-]| \d)"), "ca.sin"),
+    "gb": (re.compile(r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d{2} ?\d{2} ?\d{2} ?[A-D](?!\w)"), ""),
+    "fr": (re.compile(r"(?<!\w)[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}(?!\w)"), "fr.nir"),
+    "es": (re.compile(r"(?<!\w)(?:\d{8}-?[A-Z]|[XYZ]-?\d{7}-?[A-Z])(?!\w)"), "es.nif"),
+    "it": (re.compile(r"(?<!\w)[A-Z]{6}\d{2}[A-EHLMPR-T]\d{2}[A-Z]\d{3}[A-Z](?!\w)"), "it.codicefiscale"),
+    "br": (re.compile(r"(?<!\w)\d{3}\.\d{3}\.\d{3}-\d{2}(?!\w)"), "br.cpf"),
+    "in": (re.compile(r"(?<![\w-])[2-9]\d{3} \d{4} \d{4}(?![\w-]| \d)"), "in_.aadhaar"),
+    "dk": (re.compile(r"(?<![\w-])\d{6}-\d{4}(?![\w-])"), "dk.cpr"),
+    "se": (re.compile(r"(?<![\w-])\d{6}[-+]\d{4}(?![\w-])"), "se.personnummer"),
+    "fi": (re.compile(r"(?<![\w-])\d{6}[-+A]\d{3}[0-9A-Z](?![\w-])"), "fi.hetu"),
+}
+
+
+def identities(text: str) -> Iterator[Hit]:
+    """Social security and national identity numbers of eleven countries; checksums where they have one."""
+    for pattern, module in _IDENTITIES.values():
+        for m in pattern.finditer(text):
+            if not module or _stdnum(module)(m[0]):
+                yield Hit(m.start(), m.end(), "ssn")
+
+
+def _stdnum(module: str) -> Callable[[str], bool]:
+    from importlib import import_module
+
+    check: Callable[[str], bool] = import_module(f"stdnum.{module}").is_valid
+    return check
+
+
+_BITCOIN = re.compile(r"(?<![A-Za-z0-9])(?:[13][1-9A-HJ-NP-Za-km-z]{25,34}|bc1[02-9ac-hj-np-z]{11,71})(?![A-Za-z0-9])")
+_ETHEREUM = re.compile(r"(?<![A-Za-z0-9])0x[0-9A-Fa-f]{40}(?![A-Za-z0-9])")
+
+
+def wallets(text: str) -> Iterator[Hit]:
+    """Bitcoin addresses with a right checksum (base58check, bech32) and Ethereum addresses."""
+    from stdnum import bitcoin
+
+    for m in _BITCOIN.finditer(text):
+        if bitcoin.is_valid(m[0]):
+            yield Hit(m.start(), m.end(), "crypto")
+    for m in _ETHEREUM.finditer(text):
+        yield Hit(m.start(), m.end(), "crypto")
+
+
+# Keys and tokens whose form their issuers document
+_SECRETS = re.compile(
+    r"(?<![A-Za-z0-9_])(?:"
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
+    r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{50,255}"  # GitHub
+    r"|glpat-[A-Za-z0-9_-]{20,}"  # GitLab
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,}"  # Slack
+    r"|AIza[0-9A-Za-z_-]{35}|ya29\.[0-9A-Za-z_-]{20,}"  # Google
+    r"|(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{16,}"  # Stripe
+    r"|sk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}"  # model providers
+    r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}|hf_[A-Za-z0-9]{30,}"  # package and model registries
+    r"|SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"  # SendGrid
+    r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"  # JSON web tokens (RFC 7519)
+    r")(?![A-Za-z0-9_])"
+    r"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[\s\S]*?-----END (?:[A-Z]+ )?PRIVATE KEY-----"  # RFC 7468
+)
+
+
+def secrets(text: str) -> Iterator[Hit]:
+    """Access keys, tokens and private keys."""
+    for m in _SECRETS.finditer(text):
+        yield Hit(m.start(), m.end(), "secret")
+
+
+KINDS = ("email", "ip", "secret", "crypto", "iban", "card", "ssn", "phone")
+REGIONS = ("US", "GB", "DE", "FR", "IN", "BR", "AU", "IT", "ES", "CH", "SE", "DK")
+
+
+def find(text: str, kinds: tuple[str, ...] = KINDS, regions: tuple[str, ...] = REGIONS) -> list[Hit]:
+    """Everything of these kinds, in the order of the text, without overlaps: of two the earlier kind of KINDS wins."""
+    finders: dict[str, Callable[[str], Iterator[Hit]]] = {
+        "email": emails, "ip": ips, "secret": secrets, "crypto": wallets, "iban": ibans, "card": cards,
+        "ssn": identities, "phone": lambda t: phones(t, regions),
+    }  # fmt: skip
+    taken: list[Hit] = []
+    for kind in KINDS:
+        if kind in kinds:
+            for hit in finders[kind](text):
+                if all(hit.end <= t.start or hit.start >= t.end for t in taken):
+                    taken.append(hit)
+    return sorted(taken)
+
+
+@edit("pii", version=2)
+def pii(
+    doc: Doc,
+    *,
+    kinds: tuple[str, ...] = KINDS,
+    regions: tuple[str, ...] = REGIONS,
+    placeholder: str = "<{kind}>",
+    numbered: bool = False,
+) -> Iterator[Span]:
+    """Replace personal data and secrets by typed placeholders such as `<EMAIL>`.
 
     Args:
-        email: placeholder for an e-mail address.
-        ip: placeholder for an IP address.
+        kinds: of email, ip (public addresses), phone, iban, card, ssn (identity numbers), crypto (wallet addresses),
+            secret (keys and tokens).
+        regions: countries (ISO 3166) whose national telephone numbers are looked for.
+        placeholder: `{kind}` stands for the kind in capitals.
+        numbered: number the values of a kind within a document (`<EMAIL_2>`): the same value gets the same number, and
+            the number says nothing beyond the document.
+
+    Raises: RecipeError for an unknown kind.
     """
-    if "@" in doc.text:
-        for m in _EMAIL.finditer(doc.text):
-            yield Span(m.start(), m.end(), "email", email)
-    for pattern in (_IPV4, _IPV6):
-        for m in pattern.finditer(doc.text):
-            if _is_public(m[0]):
-                yield Span(m.start(), m.end(), "ip", ip)
-
-
-def _is_public(text: str) -> bool:
-    try:
-        return ipaddress.ip_address(text).is_global
-    except ValueError:
-        return False
+    for kind in kinds:
+        if kind not in KINDS:
+            raise RecipeError(f"curate.pii.kinds: no kind '{kind}'.{did_you_mean(kind, KINDS)} It has: {', '.join(KINDS)}.")
+    seen: dict[tuple[str, str], int] = {}
+    per_kind: dict[str, int] = {}
+    for hit in find(doc.text, tuple(kinds), tuple(regions)):
+        name = hit.kind.upper()
+        if numbered:
+            value = (hit.kind, re.sub(r"[\s-]", "", doc.text[hit.start : hit.end]).lower())
+            if value not in seen:
+                per_kind[hit.kind] = seen[value] = per_kind.get(hit.kind, 0) + 1
+            name = f"{name}_{seen[value]}"
+        yield Span(hit.start, hit.end, hit.kind, placeholder.replace("{kind}", name))

@@ -2,47 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
+
+import numpy.typing as npt
+
+from pipeline.core.batch import TextBatch
+from pipeline.core.fasttext_model import load_fasttext
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 
-
-class FastTextModel:
-    """A fastText model behind the one call of the bindings that works with NumPy 2: predict on a list."""
-
-    def __init__(self, path: Path) -> None:
-        import fasttext
-
-        self._model: Any = fasttext.load_model(str(path))
-
-    def predict(self, texts: Sequence[str]) -> list[tuple[str, float]]:
-        """(label, probability) of the best label for each text; line breaks count as spaces."""
-        if not texts:
-            return []
-        flat = [" ".join(t.split()) for t in texts]
-        labels, scores = self._model.predict(flat, k=1)
-        return [
-            (row[0].removeprefix("__label__"), min(float(p[0]), 1.0)) if len(row) else ("und", 0.0)
-            for row, p in zip(labels, scores, strict=True)
-        ]
+PARAGRAPH_CHARS = 30  # shorter paragraphs are too little to tell a language by
 
 
-@cache
-def load_model(path: str) -> FastTextModel:
-    """A model, loaded once per process."""
-    return FastTextModel(Path(path))
-
-
-@signal("language", "language_score", batch=True, files=("model",), text=("language",))
-def language(docs: list[Doc], *, model: str = "lid.176") -> tuple[list[str], list[float]]:
+@signal("language", "language_score", batch=True, version=2, files=("model",), text=("language",))
+def language(docs: list[Doc], *, model: str = "lid.176") -> tuple[list[str], npt.NDArray[Any]]:
     """The most probable language and its probability.
 
     Args:
-        model: a fastText language model, by name (`winnow models list`) or path.
+        model: a fastText language model, by name (`winnow models list`) or path: lid.176, GlotLID, OpenLID, your own.
+            Languages are the model's labels without `__label__`.
     """
-    found = load_model(model).predict([d.text for d in docs])
-    return [label for label, _ in found], [score for _, score in found]
+    return load_fasttext(model).predict(TextBatch.of(docs))
+
+
+@signal("language_paragraph_frac", "language_count", batch=True, files=("model",))
+def paragraphs(docs: list[Doc], *, model: str = "lid.176") -> tuple[list[float | None], list[float | None]]:
+    """Share of characters in paragraphs whose own language is that of most paragraphs (by characters), and how many
+    languages paragraphs have. Paragraphs under 30 characters do not count; null if all are.
+
+    Args:
+        model: as for `language`.
+    """
+    parts = [[p for p in d.paragraphs if len(p) >= PARAGRAPH_CHARS] for d in docs]
+    labels, _ = load_fasttext(model).predict(TextBatch([p for each in parts for p in each]))
+    shares: list[float | None] = []
+    counts: list[float | None] = []
+    at = 0
+    for each in parts:
+        by_label: dict[str, int] = {}
+        for label, p in zip(labels[at : at + len(each)], each, strict=True):
+            by_label[label] = by_label.get(label, 0) + len(p)
+        at += len(each)
+        shares.append(max(by_label.values()) / sum(by_label.values()) if by_label else None)
+        counts.append(float(len(by_label)) if by_label else None)
+    return shares, counts
+
+

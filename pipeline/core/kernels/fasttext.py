@@ -1,0 +1,412 @@
+"""fastText inference: features of a text (words, subwords, word n-grams), their mean, and the best label.
+
+Follows fastText 0.9 (Joulin et al. 2016; Bojanowski et al. 2017) operation by operation in float32, so that labels are
+the same as those of the bindings. Texts are UTF-8 in one buffer with offsets; white space of any kind, line breaks too,
+separates words, and every text ends with the end-of-sentence word, as when the bindings get one line.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from pipeline.core.chars import K_SPACE, TABLE_SIZE
+from pipeline.core.kernels.words import FNV_OFFSET, FNV_PRIME, code_at, finish
+
+BASIS = np.uint32(2166136261)
+PRIME = np.uint32(16777619)
+NGRAM_FACTOR = np.uint64(116049371)
+LESS = np.int64(60)  # '<', begins a word
+MORE = np.int64(62)  # '>', ends a word
+LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
+HIERARCHICAL, SOFTMAX = 1, 3  # other losses take a sigmoid of each label
+
+
+@njit(cache=True, inline="always")
+def _step(h, byte):  # type: ignore[no-untyped-def]
+    """One byte of FNV-1a in 32 bits, the byte sign-extended as fastText does."""
+    wide = np.uint32(byte) if byte < 128 else np.uint32(byte) | np.uint32(0xFFFFFF00)
+    return np.uint32((h ^ wide) * PRIME)
+
+
+@njit(cache=True, inline="always")
+def _bucket_of(h, bucket, inverse):  # type: ignore[no-untyped-def]
+    """h % bucket for a 32-bit h, by a multiplication."""
+    q = np.int64(np.float64(h) * inverse)
+    r = np.int64(h) - q * bucket
+    if r < 0:
+        r += bucket
+    elif r >= bucket:
+        r -= bucket
+    return r
+
+
+@njit(cache=True)
+def word_key(data, lo, hi):  # type: ignore[no-untyped-def]
+    """64-bit hash of a word's bytes, under which the vocabulary is looked up."""
+    h = FNV_OFFSET
+    for i in range(lo, hi):
+        h = (h ^ np.uint64(data[i])) * FNV_PRIME
+    return finish(h)
+
+
+@njit(cache=True)
+def find_word(keys, ids, key):  # type: ignore[no-untyped-def]
+    """Number of a word in the vocabulary, -1 if it is not there."""
+    mask = len(keys) - 1
+    slot = np.int64(key) & mask
+    while ids[slot] >= 0:
+        if keys[slot] == key:
+            return ids[slot]
+        slot = (slot + 1) & mask
+    return np.int32(-1)
+
+
+@njit(cache=True)
+def vocabulary_table(word_keys):  # type: ignore[no-untyped-def]
+    """(keys, ids) of an open-addressing table; id -1 marks an empty place."""
+    room = 16
+    while room < 3 * len(word_keys):
+        room *= 2
+    keys = np.zeros(room, np.uint64)
+    ids = np.full(room, -1, np.int32)
+    for n in range(len(word_keys)):
+        slot = np.int64(word_keys[n]) & (room - 1)
+        while ids[slot] >= 0:
+            slot = (slot + 1) & (room - 1)
+        keys[slot] = word_keys[n]
+        ids[slot] = n
+    return keys, ids
+
+
+@njit(cache=True, inline="always")
+def _row_of(bucket_id, n_words, bits, pruned):  # type: ignore[no-untyped-def]
+    """Matrix row of a bucket, -1 if it was pruned."""
+    if len(pruned) == 0:
+        return n_words + bucket_id
+    if not (bits[bucket_id >> 3] >> (bucket_id & 7)) & 1:
+        return np.int64(-1)
+    return n_words + pruned[bucket_id]
+
+
+MEMO = 1 << 16  # words whose rows are remembered; the table is emptied when it is three quarters full
+POOL = 1 << 20  # rows in it
+
+
+@njit(cache=True)
+def make_memo():  # type: ignore[no-untyped-def]
+    """Rows of words that were seen: text repeats its words, and their n-grams need not be hashed again."""
+    keys = np.zeros(MEMO, np.uint64)
+    starts = np.zeros(MEMO, np.int32)
+    counts = np.full(MEMO, -1, np.int32)
+    pool = np.empty(POOL, np.int32)
+    used = np.zeros(2, np.int64)  # words, rows
+    return keys, starts, counts, pool, used
+
+
+@njit(cache=True)
+def _word_rows(data, start, end, word, eos, subword, n_words, out, at):  # type: ignore[no-untyped-def]
+    """Write the matrix rows of the word data[start:end] into out[at:]; returns how many, -1 if there is no room."""
+    minn, maxn, bucket, _, bits, pruned = subword
+    if at + 1 + (end - start + 2) * max(maxn, 0) > len(out):
+        return -1
+    inverse = 1.0 / bucket if bucket else 0.0
+    n_rows = 0
+    if word >= 0:
+        out[at] = word
+        n_rows = 1
+    if word == eos and eos >= 0:
+        return n_rows
+    if maxn <= 0:
+        return n_rows
+    # subwords of '<' + word + '>'; place start - 1 stands for '<', place `end` for '>'
+    first = start - 1
+    while first <= end:
+        if start <= first < end and data[first] & 0xC0 == 0x80:
+            first += 1
+            continue
+        h = BASIS
+        j = first
+        n = 1
+        while j <= end and n <= maxn:
+            if j < start:
+                h = _step(h, LESS)
+            elif j == end:
+                h = _step(h, MORE)
+            else:
+                h = _step(h, np.int64(data[j]))
+            j += 1
+            while start < j < end and data[j] & 0xC0 == 0x80:
+                h = _step(h, np.int64(data[j]))
+                j += 1
+            if n >= minn and not (n == 1 and (first == start - 1 or j == end + 1)):
+                row = _row_of(_bucket_of(h, bucket, inverse), n_words, bits, pruned)
+                if row >= 0:
+                    out[at + n_rows] = row
+                    n_rows += 1
+            n += 1
+        first += 1
+    return n_rows
+
+
+@njit(cache=True)
+def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hashes, memo):  # type: ignore[no-untyped-def]
+    """Mean of the rows of all features of data[lo:hi]; returns how many there are."""
+    keys, ids, n_words, n_entries = vocabulary
+    _, maxn, bucket, word_ngrams, bits, pruned = subword
+    memo_keys, memo_starts, memo_counts, pool, used = memo
+    dim = len(hidden)
+    hidden[:] = 0
+    features = 0
+    n_hashes = 0
+    ended = False
+    i = np.uint64(lo)
+    end = np.uint64(hi)
+    one = np.uint64(1)
+    space = np.uint8(K_SPACE)
+    while True:
+        while i < end:  # white space
+            byte = data[i]
+            if byte < 0x80:
+                if byte != 0 and not spaces[byte] & space:
+                    break
+                i += one
+            else:
+                code, width = code_at(data, i)
+                if code >= TABLE_SIZE or not spaces[code] & space:
+                    break
+                i += np.uint64(width)
+        if i >= end:
+            break
+        start = i
+        h64 = FNV_OFFSET
+        while i < end:
+            byte = data[i]
+            if byte < 0x80:
+                if byte == 0 or spaces[byte] & space:
+                    break
+            elif byte >= 0xC0:
+                code, _ = code_at(data, i)
+                if code < TABLE_SIZE and spaces[code] & space:
+                    break
+            h64 = (h64 ^ np.uint64(byte)) * FNV_PRIME
+            i += one
+        key = finish(h64)
+        slot = np.int64(key) & (MEMO - 1)
+        while memo_counts[slot] >= 0 and memo_keys[slot] != key:
+            slot = (slot + 1) & (MEMO - 1)
+        if memo_counts[slot] < 0:
+            word = find_word(keys, ids, key)
+            label = word >= n_words
+            if word < 0:
+                label = _is_label(data, start, i)
+            length = np.int64(i - start)
+            if 4 * used[0] > 3 * MEMO or used[1] + 1 + (length + 2) * max(maxn, 1) > POOL:
+                memo_counts[:] = -1
+                used[:] = 0
+                slot = np.int64(key) & (MEMO - 1)
+            n_rows = 0
+            if not label:
+                n_rows = _word_rows(data, np.int64(start), np.int64(i), word, eos, subword, n_words, pool, used[1])
+                if n_rows < 0:  # a word of a hundred thousand characters and more: rows of its own
+                    rows = np.empty(1 + (length + 2) * max(maxn, 1), np.int32)
+                    n_rows = _word_rows(data, np.int64(start), np.int64(i), word, eos, subword, n_words, rows, 0)
+                    for r in range(n_rows):
+                        for k in range(dim):
+                            hidden[k] += matrix[rows[r], k]
+                    features += n_rows
+                    if word_ngrams > 1:
+                        hashes[n_hashes] = _word_hash(data, start, i)
+                        n_hashes += 1
+                    continue
+            memo_keys[slot] = key
+            memo_starts[slot] = used[1]
+            memo_counts[slot] = n_rows
+            used[0] += 1
+            used[1] += n_rows
+        first_row = memo_starts[slot]
+        n_rows = memo_counts[slot]
+        for r in range(first_row, first_row + n_rows):
+            row = pool[r]
+            for k in range(dim):
+                hidden[k] += matrix[row, k]
+        features += n_rows
+        if word_ngrams > 1:
+            word = find_word(keys, ids, key)
+            if word < n_words and not _is_label(data, start, i):
+                hashes[n_hashes] = _word_hash(data, start, i)
+                n_hashes += 1
+        if eos >= 0 and n_rows == 1 and pool[first_row] == eos:
+            ended = True  # the text spells the end-of-sentence word: fastText reads no further
+            break
+    if eos >= 0 and not ended:
+        for k in range(dim):
+            hidden[k] += matrix[eos, k]
+        features += 1
+    if word_ngrams > 1:
+        if not ended:
+            h32 = BASIS
+            for byte in (60, 47, 115, 62):  # </s>
+                h32 = _step(h32, np.int64(byte))
+            hashes[n_hashes] = h32
+            n_hashes += 1
+        for a in range(n_hashes):
+            h = np.uint64(np.int64(np.int32(hashes[a])))
+            for b in range(a + 1, min(n_hashes, a + word_ngrams)):
+                h = h * NGRAM_FACTOR + np.uint64(np.int64(np.int32(hashes[b])))
+                row = _row_of(np.int64(h % np.uint64(bucket)), n_words, bits, pruned)
+                if row >= 0:
+                    for k in range(dim):
+                        hidden[k] += matrix[row, k]
+                    features += 1
+    if features:
+        scale = np.float32(1.0 / features)
+        for k in range(dim):
+            hidden[k] *= scale
+    return features
+
+
+@njit(cache=True)
+def _word_hash(data, start, end):  # type: ignore[no-untyped-def]
+    """fastText's hash of a word."""
+    h = BASIS
+    for i in range(start, end):
+        h = _step(h, np.int64(data[i]))
+    return h
+
+
+@njit(cache=True)
+def _is_label(data, start, end):  # type: ignore[no-untyped-def]
+    if end - start < len(LABEL_PREFIX):
+        return False
+    same = True
+    for k in range(len(LABEL_PREFIX)):
+        same &= data[start + np.uint64(k)] == LABEL_PREFIX[k]
+    return same
+
+
+@njit(cache=True)
+def _dot(matrix, row, hidden):  # type: ignore[no-untyped-def]
+    total = np.float32(0)
+    for k in range(len(hidden)):
+        total += matrix[row, k] * hidden[k]
+    return total
+
+
+@njit(cache=True)
+def _log(x):  # type: ignore[no-untyped-def]
+    return np.float32(math.log(np.float64(x) + 1e-5))
+
+
+@njit(cache=True)
+def _best_leaf(left, right, output, hidden, nodes, scores):  # type: ignore[no-untyped-def]
+    """(label, log probability) of the best leaf of the Huffman tree, -1 if none reaches log(1e-5)."""
+    n_labels = (len(left) + 1) // 2
+    best = -1
+    best_score = np.float32(0)
+    floor = _log(np.float32(0))
+    nodes[0], scores[0] = len(left) - 1, 0
+    depth = 1
+    while depth:
+        depth -= 1
+        node, score = nodes[depth], scores[depth]
+        if score < floor or (best >= 0 and score < best_score):
+            continue
+        if node < n_labels:
+            if best < 0 or score >= best_score:
+                best, best_score = node, score
+            continue
+        f = _dot(output, node - n_labels, hidden)
+        f = np.float32(1.0 / (1.0 + np.float64(np.exp(np.float32(-f)))))
+        # the left branch is taken first: it is pushed last
+        nodes[depth], scores[depth] = right[node], np.float32(score + _log(f))
+        nodes[depth + 1], scores[depth + 1] = left[node], np.float32(score + _log(np.float32(1.0 - np.float64(f))))
+        depth += 2
+    return best, best_score
+
+
+@njit(cache=True)
+def predict(data, offsets, spaces, vocabulary, subword, matrix, eos, loss, left, right, output):  # type: ignore[no-untyped-def]
+    """(best label, its probability) of each text; label -1 where nothing is known about a text."""
+    n_docs = len(offsets) - 1
+    labels = np.full(n_docs, -1, np.int64)
+    found = np.zeros(n_docs)
+    hidden = np.zeros(matrix.shape[1], np.float32)
+    n_labels = (len(left) + 1) // 2 if loss == HIERARCHICAL else len(output)
+    nodes = np.empty(2 * n_labels + 2, np.int64)
+    scores = np.empty(2 * n_labels + 2, np.float32)
+    longest = 1
+    for d in range(n_docs):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    hashes = np.empty(longest // 2 + 3 if subword[3] > 1 else 1, np.uint32)
+    memo = make_memo()
+    for d in range(n_docs):
+        n = _hidden(data, offsets[d], offsets[d + 1], spaces, vocabulary, subword, matrix, eos, hidden, hashes, memo)
+        if n == 0:
+            continue
+        if loss == HIERARCHICAL:
+            labels[d], score = _best_leaf(left, right, output, hidden, nodes, scores)
+            found[d] = min(math.exp(score), 1.0) if labels[d] >= 0 else 0.0
+            continue
+        p = _label_scores(output, hidden, loss)
+        best = 0
+        for k in range(1, len(p)):
+            if p[k] > p[best]:
+                best = k
+        labels[d], found[d] = best, min(math.exp(_log(p[best])), 1.0)
+    return labels, found
+
+
+@njit(cache=True)
+def _label_scores(output, hidden, loss):  # type: ignore[no-untyped-def]
+    """Probability of every label by softmax, or by a sigmoid each."""
+    p = np.empty(len(output), np.float32)
+    for k in range(len(output)):
+        p[k] = _dot(output, k, hidden)
+    if loss == SOFTMAX:
+        top = p.max()
+        total = np.float32(0)
+        for k in range(len(p)):
+            p[k] = np.exp(np.float32(p[k] - top))
+            total += p[k]
+        for k in range(len(p)):
+            p[k] /= total
+    else:
+        for k in range(len(p)):
+            p[k] = np.float32(1.0 / (1.0 + np.float64(np.exp(np.float32(-p[k])))))
+    return p
+
+
+@njit(cache=True)
+def probabilities(data, offsets, spaces, vocabulary, subword, matrix, eos, loss, output):  # type: ignore[no-untyped-def]
+    """(texts, labels) probabilities of all labels; a row of zeros where nothing is known about a text."""
+    n_docs = len(offsets) - 1
+    out = np.zeros((n_docs, len(output)))
+    hidden = np.zeros(matrix.shape[1], np.float32)
+    longest = 1
+    for d in range(n_docs):
+        longest = max(longest, offsets[d + 1] - offsets[d])
+    hashes = np.empty(longest // 2 + 3 if subword[3] > 1 else 1, np.uint32)
+    memo = make_memo()
+    for d in range(n_docs):
+        if _hidden(data, offsets[d], offsets[d + 1], spaces, vocabulary, subword, matrix, eos, hidden, hashes, memo):
+            out[d] = _label_scores(output, hidden, loss)
+    return out
+
+
+@njit(cache=True)
+def dequantise(codes, centroids, norms, rows, dim, parts, width, last):  # type: ignore[no-untyped-def]
+    """Rows of a product-quantised matrix as float32: norm * centroid."""
+    out = np.empty((rows, dim), np.float32)
+    for r in range(rows):
+        for m in range(parts):
+            d = last if m == parts - 1 else width
+            code = np.int64(codes[r * parts + m])
+            base = (
+                m * 256 * width + code * last if m == parts - 1 else (m * 256 + code) * width
+            )  # 256 centroids for each part
+            for k in range(d):
+                out[r, m * width + k] = norms[r] * centroids[base + k]
+    return out
