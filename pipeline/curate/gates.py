@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -173,7 +174,7 @@ def _gate(
         "kind": kind,
         "name": name,
         "version": found.version,
-        "params": {k: files[str(v)] if k in found.files else v for k, v in resolved.items()},
+        "params": {k: content_of(v, files) if k in found.files else v for k, v in resolved.items()},
     }
     return Gate(name, kind, None, resolved, identity)
 
@@ -184,16 +185,34 @@ def _with_files(
     """Parameters that name files, made into absolute paths; their hashes are added to `files`."""
     resolved = dict(params)
     for name in found.files:
-        path = resolve_file(str(params[name]), f"{where}.{name}", base)
-        resolved[name] = str(path)
-        files[str(path)] = sha256_file(path)
+        value = params[name]
+        several = isinstance(value, list | tuple)
+        paths = [resolve_file(str(v), f"{where}.{name}", base) for v in (value if several else [value]) if v]
+        resolved[name] = tuple(map(str, paths)) if several else str(paths[0]) if paths else ""
+        for path in paths:
+            files[str(path)] = sha256_tree(path)
     return resolved
 
 
-def resolve_file(value: str, where: str, base: Path) -> Path:
-    """A file by path, by the name of an installed model, or by the name of a list that ships with winnow."""
-    path = base / Path(value).expanduser()
+def content_of(value: Any, files: Mapping[str, str]) -> Any:
+    """A parameter that names files as it enters a step key: by their content."""
+    if isinstance(value, list | tuple):
+        return [files[str(v)] for v in value]
+    return files[str(value)] if value else ""
+
+
+def sha256_tree(path: Path) -> str:
+    """sha256 of a file, or of the names and contents of all files in a folder."""
     if path.is_file():
+        return sha256_file(path)
+    parts = [f"{p.relative_to(path)}\0{sha256_file(p)}\n" for p in sorted(path.rglob("*")) if p.is_file()]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def resolve_file(value: str, where: str, base: Path) -> Path:
+    """A file or folder by path, or a file by the name of an installed model, or by the name of a list that ships with winnow."""
+    path = base / Path(value).expanduser()
+    if path.is_file() or (path.is_dir() and value not in known_models()):
         return path.resolve()
     if value in known_models():
         return find_model(value).resolve()

@@ -16,7 +16,7 @@ from pipeline.core.files import write_parquet
 from pipeline.core.registry import REGISTRY, measure
 from pipeline.core.schema import DOC_ID, docs_of
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
-from pipeline.curate.gates import Curation, Gate
+from pipeline.curate.gates import Curation, Gate, content_of
 from pipeline.curate.passes import PassArgs, pass_shard
 from pipeline.matching.common import count_common
 from pipeline.matching.engine import match_copies
@@ -31,7 +31,7 @@ def identity(curation: Curation, gates: tuple[Gate, ...]) -> dict[str, Any]:
     for name, params in curation.signal_params.items():
         if name in used:
             found = curation.signal_def(name)
-            shown = {k: curation.files[str(v)] if k in found.files else v for k, v in params.items()}
+            shown = {k: content_of(v, curation.files) if k in found.files else v for k, v in params.items()}
             signals[name] = {"version": found.version, "params": shown}
     return {
         "gates": [dict(g.identity) for g in gates],
@@ -136,7 +136,10 @@ def measure_signals(
 
 
 def _shown_params(curation: Curation) -> Mapping[str, Any]:
-    return {n: {k: curation.files.get(str(v), v) for k, v in p.items()} for n, p in curation.signal_params.items()}
+    return {
+        first: {k: content_of(v, curation.files) if k in curation.signal_def(first).files else v for k, v in params.items()}
+        for first, params in curation.signal_params.items()
+    }
 
 
 def signals_shard(task: Task) -> ShardResult:

@@ -83,7 +83,7 @@ def cards(text: str) -> Iterator[Hit]:
             yield Hit(m.start(), m.end(), "card")
 
 
-_PHONE = re.compile(r"(?<![\w:/+#=$€£-])(?<!\d[.,])(?:\+|00)?\(?\d[\d\s().\u00a0/-]{4,18}\d(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w]|[.,:/%-]\d)")
+_PHONE = re.compile(r"(?<![\w:/+#=$€£-])(?<!\d[.,])(?:\+|00)?\(?\d[\d ().\u00a0/-]{4,18}\d(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w]|[.,:/%-]\d)")
 _PHONE_WORD = re.compile(
     r"(?:phone|tele?(?:ph?on|fon)|\btel\b|mobile|\bcell|\bcall|\bdial|\btext(?:ed)? (?:me|us)|\bfax|hotline|whatsapp|"
     r"\bnumber|\bcontact|\bring|reach (?:me|us|him|her)|handy|móvil|teléfono|téléphone|numéro|rufnummer|numero|\btlf)",

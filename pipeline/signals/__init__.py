@@ -1,5 +1,16 @@
 """Built-in signals. Importing this package registers them, through the same door as a user's plug-in."""
 
-from pipeline.signals import datatrove, document, language, lines, phrases, repetition, text, toxicity
+from pipeline.signals import (
+    contamination,
+    datatrove,
+    document,
+    language,
+    lines,
+    phrases,
+    repetition,
+    text,
+    toxicity,
+    url,
+)
 
-__all__ = ["datatrove", "document", "language", "lines", "phrases", "repetition", "text", "toxicity"]
+__all__ = ["contamination", "datatrove", "document", "language", "lines", "phrases", "repetition", "text", "toxicity", "url"]

@@ -1,0 +1,193 @@
+"""Evaluation sets as items of texts, and an index of their word n-grams.
+
+A set is a JSONL file (also .gz, .zst), a Parquet file, or a folder of these (the layout of HF datasets). Every field with
+text counts, but for identifiers and labels; the marks of prompt templates ("Question:", "Answer:") do not.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+import zstandard
+
+from pipeline.core.batch import TextBatch
+from pipeline.core.errors import DataError
+
+MIN_WORDS = 8  # a text of fewer words says too little to be recognised (GPT-3, Brown et al. 2020, appendix C)
+NOT_TEXT = frozenset(
+    ["id", "idx", "task_id", "entry_point", "label", "gold", "category", "subject", "split", "source", "url", "answerKey",
+     "type", "level", "aliases"]
+)  # fmt: skip
+_TEMPLATE = re.compile(r"(?m)^\s*(?:question|answer|passage|choices|context|problem|solution)\s*:", re.IGNORECASE)
+SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".jsonl.zst", ".parquet", ".tsv")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a set. `row` counts from 0 within its set."""
+
+    set_name: str
+    row: int
+    texts: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.set_name}/{self.row}"
+
+
+def set_files(path: Path) -> list[Path]:
+    """The files of a set. Raises: DataError if there are none."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.name.endswith(SUFFIXES))
+    if not files:
+        raise DataError(f"evaluation set {path}: no JSONL, TSV or Parquet file.")
+    return files
+
+
+def read_items(path: Path) -> Iterator[Item]:
+    """All items of a set (or of all sets in a folder: a file is a set). Raises: DataError that names file and line."""
+    for file in set_files(path):
+        name = file.name
+        for suffix in sorted(SUFFIXES, key=len, reverse=True):
+            name = name.removesuffix(suffix)
+        for row, fields in enumerate(_rows(file)):
+            texts = tuple(_TEMPLATE.sub(" ", t) for key, value in fields.items() if key not in NOT_TEXT for t in _strings(value))
+            yield Item(name, row, texts)
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(item name, row as it is in the file) in the order of `read_items`."""
+    for file in set_files(path):
+        name = file.name
+        for suffix in sorted(SUFFIXES, key=len, reverse=True):
+            name = name.removesuffix(suffix)
+        for row, fields in enumerate(_rows(file)):
+            yield f"{name}/{row}", fields
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        for batch in pq.ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
+        return
+    raw = path.read_bytes()
+    if path.suffix == ".gz":
+        raw = gzip.decompress(raw)
+    elif path.suffix == ".zst":
+        raw = zstandard.ZstdDecompressor().stream_reader(raw).read()
+    for number, line in enumerate(io.StringIO(raw.decode("utf-8", "replace"), newline="\n"), 1):
+        if not line.strip():
+            continue
+        if path.suffix == ".tsv":
+            yield dict(enumerate(line.rstrip("\n").split("\t")))  # type: ignore[arg-type]
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"evaluation set {path}, line {number}: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(f"evaluation set {path}, line {number}: not a JSON object.")
+        yield row
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            if key not in NOT_TEXT:
+                yield from _strings(each)
+
+
+@dataclass(frozen=True)
+class GramIndex:
+    """N-grams of evaluation items.
+
+    Attributes:
+        items: names, "set/row".
+        unreachable: items with too few words to be found.
+        lengths: in words, ascending. table, numbers, bits: see `gram_table`; numbers index `offsets`.
+        offsets, members: n-gram k belongs to items members[offsets[k]:offsets[k + 1]].
+    """
+
+    items: tuple[str, ...]
+    unreachable: tuple[str, ...]
+    lengths: npt.NDArray[np.int64]
+    table: npt.NDArray[np.uint64]
+    numbers: npt.NDArray[np.int64]
+    bits: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+    members: npt.NDArray[np.int64]
+
+    def matches(self, batch: TextBatch) -> npt.NDArray[np.int64]:
+        """Rows of (text, first word, words, n-gram) of a batch."""
+        from pipeline.core.kernels.grams import listed_grams
+
+        w = batch.words
+        found: npt.NDArray[np.int64] = listed_grams(w.first, w.hashes, self.lengths, self.table, self.numbers, self.bits)
+        return found
+
+    def items_of(self, grams: Sequence[int]) -> list[str]:
+        """Names of the items that these n-grams belong to, in the order of the sets."""
+        found = {int(m) for g in grams for m in self.members[self.offsets[g] : self.offsets[g + 1]]}
+        return [self.items[m] for m in sorted(found)]
+
+
+@cache
+def build_index(paths: tuple[str, ...], ngram: int) -> GramIndex:
+    """Index sets.
+
+    Texts of at least `ngram` words give all their n-grams; texts of MIN_WORDS to ngram - 1 words are one n-gram of their
+    own length. An item none of whose texts is that long gives all its texts in one.
+
+    Raises: DataError for a set that cannot be read, or if no item has enough words.
+    """
+    from pipeline.core.kernels.grams import gram_hashes, gram_table
+
+    names: list[str] = []
+    unreachable: list[str] = []
+    keys: list[npt.NDArray[np.uint64]] = []
+    owners: list[npt.NDArray[np.int64]] = []
+    lengths: set[int] = set()
+
+    def add(words: npt.NDArray[np.uint64], owner: int) -> bool:
+        n = min(len(words), ngram)
+        if n < min(MIN_WORDS, ngram):
+            return False
+        lengths.add(n)
+        grams = gram_hashes(words, n)
+        keys.append(grams)
+        owners.append(np.full(len(grams), owner, np.int64))
+        return True
+
+    for path in paths:
+        for item in read_items(Path(path)):
+            words = TextBatch(list(item.texts)).words
+            parts = [words.hashes[a:b] for a, b in zip(words.first[:-1], words.first[1:], strict=True)]
+            names.append(item.name)
+            if not any([add(p, len(names) - 1) for p in parts]) and not add(words.hashes, len(names) - 1):
+                unreachable.append(item.name)
+    if not keys:
+        raise DataError(f"evaluation sets {', '.join(paths)}: no item has {MIN_WORDS} words.")
+    flat, who = np.concatenate(keys), np.concatenate(owners)
+    order = np.lexsort((who, flat))
+    flat, who = flat[order], who[order]
+    distinct, starts = np.unique(flat, return_index=True)
+    table, numbers, bits = gram_table(distinct)
+    return GramIndex(
+        tuple(names), tuple(unreachable), np.array(sorted(lengths), np.int64), table, numbers, bits,
+        np.append(starts, len(flat)).astype(np.int64), who,
+    )  # fmt: skip

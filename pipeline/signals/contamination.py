@@ -1,0 +1,48 @@
+"""Whether a text contains items of evaluation sets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline.core.batch import TextBatch
+from pipeline.core.errors import RecipeError
+from pipeline.core.registry import signal
+from pipeline.core.schema import Doc
+from pipeline.decontaminate.sets import build_index
+
+NAMED_ITEMS = 200  # items named for one document; more are counted only
+
+
+@signal(
+    "contaminated_ngram_count", "contaminated_word_frac", "contaminated_items",
+    batch=True, files=("sets",), text=("contaminated_items",),
+)  # fmt: skip
+def contamination(
+    docs: list[Doc], *, sets: tuple[str, ...] = (), ngram: int = 13
+) -> tuple[list[float], list[float], list[str | None]]:
+    """N-grams of evaluation items in a text, the share of words inside them, and the items ("gsm8k/17 piqa/3").
+
+    Words are compared without case and punctuation, so that a copy that was re-cased or re-punctuated is found.
+
+    Args:
+        sets: evaluation sets: JSONL or Parquet files or folders of them.
+        ngram: words that must agree (Brown et al. 2020, GPT-3: 13).
+
+    Raises: RecipeError if no set is given.
+    """
+    if not sets:
+        raise RecipeError("signals.contaminated_ngram_count.sets: name at least one evaluation set.")
+    index = build_index(tuple(sets), ngram)
+    batch = TextBatch.of(docs)
+    words = np.diff(batch.words.first)
+    counts, shares = np.zeros(len(docs)), np.zeros(len(docs))
+    items: list[str | None] = [None] * len(docs)
+    found = index.matches(batch)
+    for d in np.unique(found[:, 0]).tolist() if len(found) else []:
+        rows = found[found[:, 0] == d]
+        hit = np.zeros(words[d], bool)
+        for at, n in rows[:, 1:3].tolist():
+            hit[at : at + n] = True
+        counts[d], shares[d] = len(rows), hit.sum() / words[d]
+        items[d] = " ".join(index.items_of(rows[:, 3].tolist())[:NAMED_ITEMS])
+    return counts.tolist(), shares.tolist(), items
