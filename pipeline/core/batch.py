@@ -44,6 +44,14 @@ class TextBatch:
         self._texts = texts
         self._columns: dict[str, Any] = {}
 
+    @classmethod
+    def raw(cls, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> TextBatch:
+        """A batch over a buffer of valid UTF-8 that is there already."""
+        made = cls(())
+        data.setflags(write=False)
+        made.data, made.offsets = data, offsets
+        return made
+
     @staticmethod
     def of(docs: Sequence[Any]) -> TextBatch:
         """The batch of these documents' texts."""

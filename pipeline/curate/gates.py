@@ -20,6 +20,7 @@ from pipeline.models import find_model, known_models
 
 RULES_DIR = Path(__file__).parent.parent / "rules"
 LISTS_DIR = Path(__file__).parent.parent / "lists"
+CLASSIFIERS_DIR = Path(__file__).parent.parent / "classifiers"
 
 
 @dataclass(frozen=True)
@@ -216,10 +217,10 @@ def resolve_file(value: str, where: str, base: Path) -> Path:
         return path.resolve()
     if value in known_models():
         return find_model(value).resolve()
-    shipped = LISTS_DIR / f"{value}.txt"
-    if shipped.is_file():
-        return shipped
-    names = [*known_models(), *(p.stem for p in LISTS_DIR.glob("*.txt"))]
+    for shipped in (LISTS_DIR / f"{value}.txt", CLASSIFIERS_DIR / f"{value}.bin"):
+        if shipped.is_file():
+            return shipped
+    names = [*known_models(), *(p.stem for p in (*LISTS_DIR.glob("*.txt"), *CLASSIFIERS_DIR.glob("*.bin")))]
     raise RecipeError(f"{where}: {path} does not exist.{did_you_mean(value, names)} By name: {', '.join(names)}.")
 
 

@@ -7,10 +7,11 @@ from pipeline.signals import (
     language,
     lines,
     phrases,
+    quality,
     repetition,
     text,
     toxicity,
     url,
 )
 
-__all__ = ["contamination", "datatrove", "document", "language", "lines", "phrases", "repetition", "text", "toxicity", "url"]
+__all__ = ["contamination", "datatrove", "document", "language", "lines", "phrases", "quality", "repetition", "text", "toxicity", "url"]

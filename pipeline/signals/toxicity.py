@@ -1,22 +1,115 @@
-"""Word-list signals: how much of a text is on a list of flagged words."""
+"""Toxicity, obscenity, hate and adult spam: word lists, and classifiers on passages."""
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.classifiers.train import POSITIVE, normalise
 from pipeline.core.batch import TextBatch, list_phrases
+from pipeline.core.errors import RecipeError
+from pipeline.core.fasttext_model import FastText, load_fasttext
 from pipeline.core.kernels import words as k
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 from pipeline.signals.text import Columns, share, word_table
 
+PASSAGE_CHARS = 600  # longer lines are cut at a blank: a classifier of posts and comments knows texts of that length
+SURE = 0.9  # a passage counts as toxic (hateful) from this probability on
 
-@signal("toxic_word_frac", "toxic_word_count", batch=True, version=2, files=("words",))
-def toxic_words(docs: list[Doc], *, words: str = "toxic_en") -> Columns:
-    """Share and number of words that are on the list or part of a listed phrase.
 
-    Args:
-        words: a list, by name (`toxic_en` ships with winnow) or path; one word or phrase a line.
-    """
+def _listed(docs: list[Doc], words: str) -> Columns:
     batch = TextBatch.of(docs)
     w, listed = batch.words, list_phrases(words)
     found = k.phrase_hits(w.first, w.hashes, listed.beginnings, listed.whole, listed.longest)
     return share(found[:, 0], word_table(batch)[:, k.N_WORDS]), found[:, 0]
+
+
+@signal("toxic_word_frac", "toxic_word_count", batch=True, version=2, files=("words",))
+def toxic_words(docs: list[Doc], *, words: str = "toxic_en") -> Columns:
+    """Share and number of words that are on a list of insults, threats and obscenities, or part of a listed phrase.
+
+    Args:
+        words: a list, by name (`toxic_en` ships with winnow) or path; one word or phrase a line.
+    """
+    return _listed(docs, words)
+
+
+@signal("obscene_word_frac", "obscene_word_count", batch=True, files=("words",))
+def obscene_words(docs: list[Doc], *, words: str = "obscene_en") -> Columns:
+    """Share and number of obscene words.
+
+    Args:
+        words: a list, by name or path, such as one of LDNOOBW's.
+    """
+    return _listed(docs, words)
+
+
+@signal("adult_word_frac", "adult_word_count", batch=True, files=("words",))
+def adult_words(docs: list[Doc], *, words: str = "adult_en") -> Columns:
+    """Share and number of words of adult spam: the vocabulary of porn sites and escort advertisements.
+
+    Args:
+        words: a list, by name or path.
+    """
+    return _listed(docs, words)
+
+
+def _passages(text: str) -> list[str]:
+    parts = []
+    for line in text.split("\n"):
+        while len(line) > PASSAGE_CHARS:
+            cut = line.rfind(" ", PASSAGE_CHARS // 2, PASSAGE_CHARS)
+            cut = cut if cut > 0 else PASSAGE_CHARS
+            parts.append(line[:cut])
+            line = line[cut:]
+        if line.strip():
+            parts.append(line)
+    return parts
+
+
+@cache
+def _positive(path: str) -> tuple[FastText, int]:
+    model = load_fasttext(path)
+    if POSITIVE not in model.labels:
+        raise RecipeError(f"{path}: a classifier needs the label '{POSITIVE}', this has: {', '.join(model.labels[:5])}.")
+    return model, model.labels.index(POSITIVE)
+
+
+def _classified(docs: list[Doc], path: str) -> Columns:
+    """(mean by characters, largest, share of characters in passages from SURE on) of the passages' probabilities."""
+    parts = [_passages(d.text) for d in docs]
+    model, column = _positive(path)
+    flat = [p for each in parts for p in each]
+    values = model.probabilities(normalise(flat))[:, column] if flat else np.zeros(0)
+    sizes = np.array([len(p) for p in flat], float)
+    owner = np.repeat(np.arange(len(docs)), [len(each) for each in parts])
+    total = np.maximum(np.bincount(owner, sizes, len(docs)), 1)
+    largest: npt.NDArray[Any] = np.zeros(len(docs))
+    np.maximum.at(largest, owner, values)
+    mean = np.bincount(owner, sizes * values, len(docs)) / total
+    return mean, largest, np.bincount(owner, sizes * (values >= SURE), len(docs)) / total
+
+
+@signal("toxicity", "toxicity_max", "toxic_passage_frac", batch=True, files=("model",))
+def toxicity(docs: list[Doc], *, model: str = "toxic_en") -> Columns:
+    """Probability of insult, obscenity and threat over the passages (lines, long ones cut) of a text: their mean by
+    characters, the largest, and the share of characters in passages of 0.9 or more.
+
+    Args:
+        model: a fastText classifier with the label `positive`, by name (`toxic_en` ships with winnow) or path.
+    """
+    return _classified(docs, model)
+
+
+@signal("hate", "hate_max", "hate_passage_frac", batch=True, files=("model",))
+def hate(docs: list[Doc], *, model: str = "hate_en") -> Columns:
+    """The same for hate against groups and sexism.
+
+    Args:
+        model: a fastText classifier with the label `positive`, by name (`hate_en` ships with winnow) or path.
+    """
+    return _classified(docs, model)

@@ -410,3 +410,100 @@ def dequantise(codes, centroids, norms, rows, dim, parts, width, last):  # type:
             for k in range(d):
                 out[r, m * width + k] = norms[r] * centroids[base + k]
     return out
+
+
+@njit(cache=True)
+def feature_rows(data, offsets, spaces, vocabulary, subword, eos):  # type: ignore[no-untyped-def]
+    """(rows, offsets) of all features of every text, in fastText's order."""
+    keys, ids, n_words, _ = vocabulary
+    _, maxn, bucket, word_ngrams, bits, pruned = subword
+    n_docs = len(offsets) - 1
+    starts = np.zeros(n_docs + 1, np.int64)
+    out = np.empty(1 << 16, np.int32)
+    n = 0
+    for d in range(n_docs):
+        i, end = offsets[d], offsets[d + 1]
+        hashes = np.empty((end - i) // 2 + 3, np.uint32)
+        n_hashes = 0
+        room = n + (end - i + 4) * (max(maxn, 0) + word_ngrams + 3) + 16
+        if room > len(out):
+            grown = np.empty(2 * room, np.int32)
+            grown[:n] = out[:n]
+            out = grown
+        while i < end:
+            code, width = code_at(data, i)
+            if code == 0 or (code < TABLE_SIZE and spaces[code] & K_SPACE):
+                i += width
+                continue
+            start = i
+            while i < end:
+                code, width = code_at(data, i)
+                if code == 0 or (code < TABLE_SIZE and spaces[code] & K_SPACE):
+                    break
+                i += width
+            word = find_word(keys, ids, word_key(data, start, i))
+            if word < n_words:
+                n += _word_rows(data, start, i, word, eos, subword, n_words, out, n)
+                hashes[n_hashes] = _word_hash(data, start, i)
+                n_hashes += 1
+        if eos >= 0:
+            out[n] = eos
+            n += 1
+        h32 = BASIS
+        for byte in (60, 47, 115, 62):
+            h32 = _step(h32, np.int64(byte))
+        hashes[n_hashes] = h32
+        n_hashes += 1
+        for a in range(n_hashes):
+            h = np.uint64(np.int64(np.int32(hashes[a])))
+            for b in range(a + 1, min(n_hashes, a + word_ngrams)):
+                h = h * NGRAM_FACTOR + np.uint64(np.int64(np.int32(hashes[b])))
+                row = _row_of(np.int64(h % np.uint64(bucket)), n_words, bits, pruned)
+                if row >= 0:
+                    out[n] = row
+                    n += 1
+        starts[d + 1] = n
+    return out[:n], starts
+
+
+@njit(cache=True)
+def train_linear(rows, starts, order, labels, importance, weights, squares, rate, decay):  # type: ignore[no-untyped-def]
+    """One epoch of logistic regression on the mean of a text's weights, by Adagrad (Duchi et al. 2011), texts in the
+    given order; changes weights in place. p(positive) = sigmoid(2 * mean), as a softmax over (mean, -mean) gives."""
+    loss = 0.0
+    for d in order:
+        lo, hi = starts[d], starts[d + 1]
+        if lo == hi:
+            continue
+        z = 0.0
+        for r in range(lo, hi):
+            z += weights[rows[r]]
+        z /= hi - lo
+        p = 1.0 / (1.0 + math.exp(-2.0 * z))
+        loss += importance[d] * abs(p - labels[d])
+        g0 = importance[d] * (p - labels[d]) * 2.0 / (hi - lo)
+        for r in range(lo, hi):
+            k = rows[r]
+            g = g0 + decay * weights[k]
+            squares[k] += g * g
+            weights[k] -= rate * g / math.sqrt(squares[k] + 1e-12)
+    return loss
+
+
+@njit(cache=True)
+def join_words(data, first, start, size):  # type: ignore[no-untyped-def]
+    """The words of every text with one blank between them: (buffer, offsets)."""
+    n_docs = len(first) - 1
+    offsets = np.zeros(n_docs + 1, np.int64)
+    out = np.empty(size.sum() + len(size), np.uint8)
+    n = 0
+    for d in range(n_docs):
+        for w in range(first[d], first[d + 1]):
+            if w > first[d]:
+                out[n] = 32
+                n += 1
+            for k in range(size[w]):
+                out[n] = data[start[w] + k]
+                n += 1
+        offsets[d + 1] = n
+    return out[:n], offsets

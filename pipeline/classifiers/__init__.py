@@ -1,0 +1,1 @@
+"""Text classifiers: training, measuring and the models that ship with winnow."""

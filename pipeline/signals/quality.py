@@ -1,0 +1,35 @@
+"""Quality by a classifier that the user trains or brings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from pipeline.classifiers.train import NEGATIVE, POSITIVE, normalise
+from pipeline.core.batch import TextBatch
+from pipeline.core.errors import RecipeError
+from pipeline.core.fasttext_model import load_fasttext
+from pipeline.core.registry import signal
+from pipeline.core.schema import Doc
+
+
+@signal("quality", batch=True, files=("model",))
+def quality(docs: list[Doc], *, model: str = "", label: str = POSITIVE) -> npt.NDArray[Any]:
+    """Probability that a text is of the positive class of a classifier (Brown et al. 2020, GPT-3; Li et al. 2024, DCLM).
+
+    Args:
+        model: a fastText classifier by path: from `winnow classifier train`, or another such as DCLM's.
+        label: the label whose probability is the signal, without `__label__`.
+
+    Raises: RecipeError without a model, or for a label that it does not have.
+    """
+    if not model:
+        raise RecipeError("signals.quality.model: name a classifier: make one with `winnow classifier train`.")
+    loaded = load_fasttext(model)
+    if label not in loaded.labels:
+        raise RecipeError(f"signals.quality.label: {model} has no label '{label}'. It has: {', '.join(loaded.labels)}.")
+    own = {POSITIVE, NEGATIVE} == set(loaded.labels)  # winnow's classifiers read normalised words, others the raw text
+    batch = normalise([d.text for d in docs]) if own else TextBatch.of(docs)
+    found: npt.NDArray[Any] = loaded.probabilities(batch)[:, loaded.labels.index(label)]
+    return found
