@@ -72,7 +72,7 @@ class TextBatch:
         spaces. Hashes ignore case."""
         from pipeline.core.kernels.words import split
 
-        return Words(*split(self.data, self.offsets, kind_table(), char_tables()[1], self._cuts(), False))
+        return Words(*split(self.data, self.offsets, kind_table(), char_tables()[1], self.cuts(), False))
 
     @cached_property
     def tokens(self) -> Words:
@@ -87,7 +87,8 @@ class TextBatch:
             self._columns[name] = make()
         return self._columns[name]
 
-    def _cuts(self) -> npt.NDArray[np.int64]:
+    def cuts(self) -> npt.NDArray[np.int64]:
+        """Bytes at which a word ends inside scripts written without spaces."""
         from pipeline.core.kernels.words import dense_runs
 
         runs = dense_runs(self.data, self.flags)

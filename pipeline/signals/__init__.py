@@ -6,6 +6,7 @@ from pipeline.signals import (
     document,
     language,
     lines,
+    perplexity,
     phrases,
     quality,
     repetition,
@@ -14,4 +15,4 @@ from pipeline.signals import (
     url,
 )
 
-__all__ = ["contamination", "datatrove", "document", "language", "lines", "phrases", "quality", "repetition", "text", "toxicity", "url"]
+__all__ = ["contamination", "datatrove", "document", "language", "lines", "perplexity", "phrases", "quality", "repetition", "text", "toxicity", "url"]
