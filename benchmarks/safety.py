@@ -33,7 +33,7 @@ from pipeline.decontaminate.sets import build_index, read_items
 from pipeline.edits.pii import find
 
 ABOUT = {
-    "toxic_en": "Insult, obscenity and threat in English posts and comments. Trained on Davidson et al. 2017 (tweets, MIT; "
+    "toxicity_en": "Insult, obscenity and threat in English posts and comments. Trained on Davidson et al. 2017 (tweets, MIT; "
     "hate speech and offensive language are positive), surge-ai/toxicity (MIT), Wikipedia talk comments of Dixon et al. "
     "2018 (CC-BY-SA-3.0 text, Apache-2.0 repository) and, as negatives, paragraphs of public-domain books and of "
     "Wikipedia (WikiText-2, CC-BY-SA-3.0).\n\n"
@@ -88,7 +88,7 @@ def tasks(data: Path) -> dict[str, list[Example]]:
     hate += [Example(r["text"], r["label"] == "hate", "toxigen") for r in _jsonl(data / "tox_toxigen_prompts" / "prompts.jsonl.gz")]
     for r in _jsonl(data / "tox_wikipedia_nonfuzzed" / "testset.jsonl.gz"):
         toxic.append(Example(r["text"], r["toxic"] == "True", "wikipedia"))
-    return {"toxic_en": toxic, "hate_en": hate}
+    return {"toxicity_en": toxic, "hate_en": hate}
 
 
 def toxicity(data: Path, out: Path | None) -> None:

@@ -30,6 +30,7 @@ from pipeline.core.errors import DataError
 from pipeline.core.fasttext_model import MAGIC
 from pipeline.core.files import write_bytes
 
+_MAYBE_NOISE = re.compile(r"[@&]|://|\[U")
 POSITIVE, NEGATIVE = "positive", "negative"
 _NOISE = re.compile(r"https?://\S+|(?<!\w)@\w+|\[(?:USER|URL)\]|&#?\w+;")
 HELD_OUT = 10  # one text in so many is held out, by the hash of its words
@@ -71,7 +72,7 @@ def normalise(texts: Sequence[str]) -> TextBatch:
     """Texts as classifiers see them: lower case, words only, without addresses and @names."""
     from pipeline.core.kernels.fasttext import join_words
 
-    batch = TextBatch([_NOISE.sub(" ", t).lower() for t in texts])
+    batch = TextBatch([(_NOISE.sub(" ", t) if _MAYBE_NOISE.search(t) else t).lower() for t in texts])
     w = batch.words
     data, offsets = join_words(batch.data, w.first, w.start, w.size)
     return TextBatch.raw(data, offsets)

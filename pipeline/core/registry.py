@@ -54,6 +54,7 @@ class SignalDef:
     version: int
     files: tuple[str, ...]  # names of parameters that are files: their content counts in the step key
     text: tuple[str, ...]  # names whose value is a text (a language), not a number
+    requires: tuple[str, ...] = ()  # names of parameters that have no useful default and must be given
     params: dict[str, Param] = field(default_factory=dict)
 
 
@@ -70,6 +71,7 @@ class EditDef:
     version: int
     files: tuple[str, ...]
     keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None
+    requires: tuple[str, ...] = ()
     params: dict[str, Param] = field(default_factory=dict)
 
 
@@ -113,12 +115,23 @@ REGISTRY = Registry()
 
 
 def signal(
-    *names: str, batch: bool = False, version: int = 1, files: Sequence[str] = (), text: Sequence[str] = ()
+    *names: str,
+    batch: bool = False,
+    version: int = 1,
+    files: Sequence[str] = (),
+    text: Sequence[str] = (),
+    requires: Sequence[str] = (),
 ) -> Callable[[F], F]:
-    """Register a function that measures documents. Raise `version` when its results change."""
+    """Register a function that measures documents. Raise `version` when its results change.
+
+    Args:
+        files: parameters that name files or folders (or lists of them): their content counts, not their path.
+        text: names of signals that are texts.
+        requires: parameters that a recipe has to give.
+    """
 
     def register(fn: F) -> F:
-        made = SignalDef(names, fn, batch, version, tuple(files), tuple(text), params_of(fn))
+        made = SignalDef(names, fn, batch, version, tuple(files), tuple(text), tuple(requires), params_of(fn))
         for name in names:
             _claim(name, REGISTRY.signals, fn)
             REGISTRY.signals[name] = made
@@ -133,6 +146,7 @@ def edit(
     keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None,
     version: int = 1,
     files: Sequence[str] = (),
+    requires: Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Register a function that gives the spans of a text to replace or remove.
 
@@ -152,7 +166,7 @@ def edit(
                 if needed not in params:
                     raise UsageError(f"edit '{name}' has keys and needs the parameter '{needed}'.")
             del params["common"]  # comes from the engine, never from a recipe
-        REGISTRY.edits[name] = EditDef(name, fn, version, tuple(files), keys, params)
+        REGISTRY.edits[name] = EditDef(name, fn, version, tuple(files), keys, tuple(requires), params)
         return fn
 
     return register
@@ -257,5 +271,12 @@ def measure(definition: SignalDef, docs: Sequence[Doc], values: dict[str, Any]) 
 
 
 def resolve(where: str, definition: SignalDef | EditDef | MatchDef, given: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a registered function from a recipe table, strictly checked."""
-    return check(where, given, definition.params)
+    """The parameters of a registered function from a recipe table, strictly checked.
+
+    Raises: RecipeError for an unknown name, a wrong type, or a required parameter that is not given.
+    """
+    found = check(where, given, definition.params)
+    for name in getattr(definition, "requires", ()):
+        if not found[name]:
+            raise RecipeError(f"{where}.{name}: this has to be given.")
+    return found

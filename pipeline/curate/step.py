@@ -172,5 +172,5 @@ def signals_shard(task: Task) -> ShardResult:
 
 
 def all_signals() -> list[str]:
-    """Names of all registered signals, in the order of registration."""
-    return list(REGISTRY.signals)
+    """Names of all registered signals that need no parameter, in the order of registration."""
+    return [name for name, found in REGISTRY.signals.items() if not found.requires]

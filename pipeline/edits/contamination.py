@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pipeline.core.batch import TextBatch
-from pipeline.core.errors import RecipeError
 from pipeline.core.registry import Span, edit
 from pipeline.core.schema import Doc
 from pipeline.decontaminate.sets import build_index
 
 
-@edit("cut_contamination", files=("sets",))
+@edit("cut_contamination", files=("sets",), requires=("sets",))
 def cut_contamination(doc: Doc, *, sets: tuple[str, ...] = (), ngram: int = 13) -> Iterator[Span]:
     """Remove the words of n-grams that an evaluation set has; the span's kind names the first item.
 
     Args:
         sets: evaluation sets: JSONL or Parquet files or folders of them.
         ngram: words that must agree.
-
-    Raises: RecipeError if no set is given.
     """
-    if not sets:
-        raise RecipeError("curate.cut_contamination.sets: name at least one evaluation set.")
     index = build_index(tuple(sets), ngram)
     batch = TextBatch([doc.text])
     rows = index.matches(batch)

@@ -33,8 +33,9 @@ def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> dict[str, Any]:
     order = [g["name"] for g in curate.params["gates"]]
     connection = duckdb.connect()
     try:
-        _load(connection, curate, order)
-        connection.execute(f"CREATE TABLE verdict AS SELECT *, {_first_gate(new, order)} AS after FROM docs")
+        load_documents(connection, curate, [r.signal for rules in old.values() for r in rules])
+        connection.execute(f"CREATE TABLE verdict AS SELECT url, host, language, bytes, before, "
+                           f"{_first_gate(new, order)} AS after FROM docs")
         return {
             "set": list(sets),
             "gates": _records(connection, _BY_GATE),
@@ -73,17 +74,19 @@ def _changed(old: dict[str, list[Rule]], sets: Sequence[str]) -> dict[str, list[
     }
 
 
-def _load(connection: duckdb.DuckDBPyConnection, curate: Any, order: Sequence[str]) -> None:
-    signals = [str(p) for p in curate.files("signals")]
-    decisions = [str(p) for p in curate.files("decisions")]
+def load_documents(connection: duckdb.DuckDBPyConnection, curate: Any, signals: Sequence[str]) -> None:
+    """A view `docs`: what decides, host, language, size, and the gate that dropped a document. Columns that no rule
+    needs are never read."""
+    connection.execute("SET preserve_insertion_order = false")
+    files = {"s": [str(p) for p in curate.files("signals")], "d": [str(p) for p in curate.files("decisions")]}
+    found = connection.sql("SELECT * FROM read_parquet($s, union_by_name=true) LIMIT 0", params={"s": files["s"]}).columns
+    wanted = ["doc_id", "url", "host", "bytes", *dict.fromkeys([*signals, "language"])]
+    columns = ", ".join(f'"{c}"' if c in found else f'NULL::VARCHAR AS "{c}"' for c in wanted)
     connection.execute(
-        "CREATE TABLE docs AS SELECT s.*, d.gate AS before FROM read_parquet($s, union_by_name=true) s "
-        "LEFT JOIN (SELECT doc_id, gate FROM read_parquet($d)) d USING (doc_id)",
-        {"s": signals, "d": decisions},
+        f"CREATE TABLE docs AS SELECT s.*, d.gate AS before FROM (SELECT {columns} FROM read_parquet($s, "
+        "union_by_name=true)) s LEFT JOIN (SELECT doc_id, gate FROM read_parquet($d)) d USING (doc_id)",
+        files,
     )
-    columns = [c[0] for c in connection.sql("DESCRIBE docs").fetchall()]
-    if "language" not in columns:
-        connection.execute("ALTER TABLE docs ADD COLUMN language VARCHAR")
 
 
 def _first_gate(rules: dict[str, list[Rule]], order: Sequence[str]) -> str:
@@ -92,14 +95,15 @@ def _first_gate(rules: dict[str, list[Rule]], order: Sequence[str]) -> str:
     for gate in order:
         name = gate.replace("'", "''")
         if gate in rules:
-            failing = " OR ".join(f"NOT ({_passes(r)})" for r in rules[gate])
+            failing = " OR ".join(f"NOT ({condition(r)})" for r in rules[gate])
             cases.append(f"WHEN {failing} THEN '{name}'")
         else:
             cases.append(f"WHEN before = '{name}' THEN '{name}'")
     return f"CASE {' '.join(cases)} END"
 
 
-def _passes(rule: Rule) -> str:
+def condition(rule: Rule) -> str:
+    """SQL that is true where a document passes a rule."""
     column = '"' + rule.signal.replace('"', '""') + '"'
     if rule.one_of is not None:
         listed = ", ".join("'" + str(v).replace("'", "''") + "'" for v in rule.one_of)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from pipeline.core.batch import TextBatch
-from pipeline.core.errors import RecipeError
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 from pipeline.decontaminate.sets import build_index
@@ -15,7 +14,7 @@ NAMED_ITEMS = 200  # items named for one document; more are counted only
 
 @signal(
     "contaminated_ngram_count", "contaminated_word_frac", "contaminated_items",
-    batch=True, files=("sets",), text=("contaminated_items",),
+    batch=True, files=("sets",), text=("contaminated_items",), requires=("sets",),
 )  # fmt: skip
 def contamination(
     docs: list[Doc], *, sets: tuple[str, ...] = (), ngram: int = 13
@@ -27,11 +26,7 @@ def contamination(
     Args:
         sets: evaluation sets: JSONL or Parquet files or folders of them.
         ngram: words that must agree (Brown et al. 2020, GPT-3: 13).
-
-    Raises: RecipeError if no set is given.
     """
-    if not sets:
-        raise RecipeError("signals.contaminated_ngram_count.sets: name at least one evaluation set.")
     index = build_index(tuple(sets), ngram)
     batch = TextBatch.of(docs)
     words = np.diff(batch.words.first)

@@ -6,7 +6,6 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
-from pipeline.core.errors import RecipeError
 from pipeline.core.ngram_lm import load_ngram_model
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
@@ -14,7 +13,7 @@ from pipeline.core.schema import Doc
 BUCKETS = ("head", "middle", "tail")
 
 
-@signal("perplexity", "perplexity_bucket", batch=True, files=("model",), text=("perplexity_bucket",))
+@signal("perplexity", "perplexity_bucket", batch=True, files=("model",), text=("perplexity_bucket",), requires=("model",))
 def perplexity(docs: list[Doc], *, model: str = "") -> tuple[list[float | None], list[str | None]]:
     """Perplexity per word, lower for text like the model's, and the bucket by the model's cut points: head, middle,
     tail (Wenzek et al. 2020, CCNet, section 3.2). Null where there is no model for the language, no word, or no cut.
@@ -22,11 +21,7 @@ def perplexity(docs: list[Doc], *, model: str = "") -> tuple[list[float | None],
     Args:
         model: a file from `winnow lm train`, for all documents; or a folder with a file for each language
             (`en.npz`, `de.npz`): put a language gate before then.
-
-    Raises: RecipeError without a model.
     """
-    if not model:
-        raise RecipeError("signals.perplexity.model: name a language model: make one with `winnow lm train`.")
     groups: dict[str, list[int]] = defaultdict(list)
     folder = Path(model)
     for i, doc in enumerate(docs):

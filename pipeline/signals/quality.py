@@ -14,18 +14,16 @@ from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 
 
-@signal("quality", batch=True, files=("model",))
+@signal("quality", batch=True, files=("model",), requires=("model",))
 def quality(docs: list[Doc], *, model: str = "", label: str = POSITIVE) -> npt.NDArray[Any]:
     """Probability that a text is of the positive class of a classifier (Brown et al. 2020, GPT-3; Li et al. 2024, DCLM).
 
     Args:
-        model: a fastText classifier by path: from `winnow classifier train`, or another such as DCLM's.
+        model: a fastText classifier by path: from `winnow classifier train`, or another, such as DCLM's.
         label: the label whose probability is the signal, without `__label__`.
 
-    Raises: RecipeError without a model, or for a label that it does not have.
+    Raises: RecipeError for a label that the model does not have.
     """
-    if not model:
-        raise RecipeError("signals.quality.model: name a classifier: make one with `winnow classifier train`.")
     loaded = load_fasttext(model)
     if label not in loaded.labels:
         raise RecipeError(f"signals.quality.label: {model} has no label '{label}'. It has: {', '.join(loaded.labels)}.")

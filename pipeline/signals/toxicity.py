@@ -71,6 +71,14 @@ def _passages(text: str) -> list[str]:
     return parts
 
 
+def _split(docs: list[Doc]) -> tuple[TextBatch, npt.NDArray[Any], npt.NDArray[Any]]:
+    """(normalised passages of all texts, their characters, the text that each belongs to)."""
+    parts = [_passages(d.text) for d in docs]
+    flat = [p for each in parts for p in each]
+    owner = np.repeat(np.arange(len(docs)), [len(each) for each in parts])
+    return normalise(flat), np.array([len(p) for p in flat], float), owner
+
+
 @cache
 def _positive(path: str) -> tuple[FastText, int]:
     model = load_fasttext(path)
@@ -81,12 +89,9 @@ def _positive(path: str) -> tuple[FastText, int]:
 
 def _classified(docs: list[Doc], path: str) -> Columns:
     """(mean by characters, largest, share of characters in passages from SURE on) of the passages' probabilities."""
-    parts = [_passages(d.text) for d in docs]
     model, column = _positive(path)
-    flat = [p for each in parts for p in each]
-    values = model.probabilities(normalise(flat))[:, column] if flat else np.zeros(0)
-    sizes = np.array([len(p) for p in flat], float)
-    owner = np.repeat(np.arange(len(docs)), [len(each) for each in parts])
+    words, sizes, owner = TextBatch.of(docs).once("passages", lambda: _split(docs))
+    values = model.probabilities(words)[:, column] if len(sizes) else np.zeros(0)
     total = np.maximum(np.bincount(owner, sizes, len(docs)), 1)
     largest: npt.NDArray[Any] = np.zeros(len(docs))
     np.maximum.at(largest, owner, values)
@@ -95,12 +100,12 @@ def _classified(docs: list[Doc], path: str) -> Columns:
 
 
 @signal("toxicity", "toxicity_max", "toxic_passage_frac", batch=True, files=("model",))
-def toxicity(docs: list[Doc], *, model: str = "toxic_en") -> Columns:
+def toxicity(docs: list[Doc], *, model: str = "toxicity_en") -> Columns:
     """Probability of insult, obscenity and threat over the passages (lines, long ones cut) of a text: their mean by
     characters, the largest, and the share of characters in passages of 0.9 or more.
 
     Args:
-        model: a fastText classifier with the label `positive`, by name (`toxic_en` ships with winnow) or path.
+        model: a fastText classifier with the label `positive`, by name (`toxicity_en` ships with winnow) or path.
     """
     return _classified(docs, model)
 

@@ -103,7 +103,8 @@ def make_memo():  # type: ignore[no-untyped-def]
     counts = np.full(MEMO, -1, np.int32)
     pool = np.empty(POOL, np.int32)
     used = np.zeros(2, np.int64)  # words, rows
-    return keys, starts, counts, pool, used
+    sums = np.zeros(MEMO, np.float32)  # of a word's rows, for models of one dimension
+    return keys, starts, counts, pool, used, sums
 
 
 @njit(cache=True)
@@ -156,7 +157,7 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hash
     """Mean of the rows of all features of data[lo:hi]; returns how many there are."""
     keys, ids, n_words, n_entries = vocabulary
     _, maxn, bucket, word_ngrams, bits, pruned = subword
-    memo_keys, memo_starts, memo_counts, pool, used = memo
+    memo_keys, memo_starts, memo_counts, pool, used, sums = memo
     dim = len(hidden)
     hidden[:] = 0
     features = 0
@@ -226,12 +227,18 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hash
             memo_counts[slot] = n_rows
             used[0] += 1
             used[1] += n_rows
+            sums[slot] = 0
+            for r in range(memo_starts[slot], memo_starts[slot] + n_rows):
+                sums[slot] += matrix[pool[r], 0]
         first_row = memo_starts[slot]
         n_rows = memo_counts[slot]
-        for r in range(first_row, first_row + n_rows):
-            row = pool[r]
-            for k in range(dim):
-                hidden[k] += matrix[row, k]
+        if dim == 1:
+            hidden[0] += sums[slot]
+        else:
+            for r in range(first_row, first_row + n_rows):
+                row = pool[r]
+                for k in range(dim):
+                    hidden[k] += matrix[row, k]
         features += n_rows
         if word_ngrams > 1:
             word = find_word(keys, ids, key)

@@ -1,0 +1,61 @@
+"""Documents whose value of a signal lies nearest to a threshold: what a bound there would cut apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from pipeline.core.errors import UsageError, did_you_mean
+from pipeline.look.explain import rules_of
+from pipeline.look.run import Run, rows_where
+
+SAMPLE_CHARS = 300
+
+
+def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -> dict[str, Any]:
+    """The documents just below and just above a value.
+
+    Args:
+        value: the threshold; by default the first bound that a rule of the run sets on the signal.
+        count: documents on each side.
+
+    Returns: {"signal", "value", "below": [...], "above": [...]}, rows of {url, host, value, dropped_by, text}.
+    Raises: UsageError for a signal that the run did not measure or that is a text, or without a value and a rule.
+    """
+    curate = run.need("curate")
+    if value is None:
+        bounds = [b for _, rules in rules_of(curate) for r in rules if r.signal == signal for b in (r.min, r.max)]
+        value = next((b for b in bounds if b is not None), None)
+        if value is None:
+            raise UsageError(f"no rule of this run bounds '{signal}': give a value with --near.")
+    files = {"s": [str(p) for p in curate.files("signals")], "d": [str(p) for p in curate.files("decisions")]}
+    connection = duckdb.connect()
+    try:
+        found = connection.sql("SELECT * FROM read_parquet($s, union_by_name=true) LIMIT 0", params={"s": files["s"]})
+        if signal not in found.columns or str(found.types[found.columns.index(signal)]) != "DOUBLE":
+            known = [c for c, t in zip(found.columns, found.types, strict=True) if str(t) == "DOUBLE"]
+            raise UsageError(f"no number '{signal}' in this run.{did_you_mean(signal, known)} It has: {', '.join(known)}.")
+        sides = {}
+        for side, sign, order in (("below", "<", "DESC"), ("above", ">=", "ASC")):
+            sides[side] = connection.sql(
+                f'SELECT s.doc_id, s.url, s.host, s."{signal}" AS value, d.gate AS dropped_by '
+                f"FROM read_parquet($s, union_by_name=true) s LEFT JOIN read_parquet($d) d USING (doc_id) "
+                f'WHERE s."{signal}" {sign} {value!r} ORDER BY s."{signal}" {order}, s.url LIMIT {count}',
+                params=files,
+            ).to_arrow_table().to_pylist()  # fmt: skip
+    finally:
+        connection.close()
+    for row in (r for rows in sides.values() for r in rows):
+        row["text"] = _text(run, row.pop("doc_id"))
+    return {"signal": signal, "value": value, **sides}
+
+
+def _text(run: Run, doc_id: bytes) -> str:
+    """The beginning of a document's text: as curated, else as it was when it was dropped."""
+    for stage, folder, column in (("curate", "data", "text"), ("curate", "decisions", "sample"), ("extract", "data", "text")):
+        step = run.get(stage)
+        if step is not None:
+            for row in rows_where(step, folder, "doc_id", doc_id, ["doc_id", column]):
+                return str(row[column])[:SAMPLE_CHARS]
+    return ""
