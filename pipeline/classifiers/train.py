@@ -192,14 +192,15 @@ def read_examples(paths: Sequence[Path], positive: bool) -> list[Example]:
     """
     found: list[Example] = []
     for path in paths:
-        texts = _texts(path)
+        texts = read_texts(path)
         if not texts:
             raise DataError(f"{path}: no text in it.")
         found += [Example(t, positive, path.stem) for t in texts]
     return found
 
 
-def _texts(path: Path) -> list[str]:
+def read_texts(path: Path) -> list[str]:
+    """Texts of JSONL, Parquet or a plain file (a text a line). Raises: DataError for a file that cannot be read."""
     try:
         if path.suffix == ".parquet":
             column = pq.read_table(path, columns=["text"]).column("text").to_pylist()

@@ -24,11 +24,18 @@ tokenizer_app = typer.Typer(no_args_is_help=True, help="Train a tokenizer.")
 app.add_typer(models_app, name="models")
 app.add_typer(extractor_app, name="extractor")
 app.add_typer(tokenizer_app, name="tokenizer")
+rules_app = typer.Typer(no_args_is_help=True, help="The rule sets that ship with winnow.")
+classifier_app = typer.Typer(no_args_is_help=True, help="Train and judge text classifiers (quality, toxicity, yours).")
+lm_app = typer.Typer(no_args_is_help=True, help="Train n-gram language models for the perplexity signal.")
+app.add_typer(rules_app, name="rules")
+app.add_typer(classifier_app, name="classifier")
+app.add_typer(lm_app, name="lm")
 
 Inputs = Annotated[list[Path], typer.Argument(help="Datasets, or files or folders of WARC, WET, JSONL, Parquet.")]
 Out = Annotated[Path, typer.Option("--out", help="Directory of the result.")]
 Sets = Annotated[list[str], typer.Option("--set", help="Override one recipe value: section.name=value. Repeatable.")]
 NO_SETS: list[str] = []  # Typer copies defaults
+NO_PATHS: list[Path] = []
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: all cores.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RecipePath = Annotated[Path | None, typer.Option("--recipe", help="Recipe whose sections apply.")]
@@ -261,9 +268,28 @@ def generate(
 def stats(
     run_path: RunPath,
     signal: Annotated[str, typer.Option("--signal", help="Histogram of one signal instead.")] = "",
+    near: Annotated[float | None, typer.Option("--near", help="With --signal: documents nearest to this value.")] = None,
+    samples: Annotated[int, typer.Option("--samples", help="With --signal: documents on each side of --near.")] = 0,
+    rules: Annotated[bool, typer.Option("--rules", help="What each rule alone drops, and which rules overlap.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Funnel, hosts, languages, tokens and model of a run; or the histogram of a signal."""
+    """Funnel, hosts, languages, tokens and model of a run; the histogram of a signal; or how rules work together."""
+    if rules:
+        from pipeline.cli.show import show_rule_table
+        from pipeline.look.rules import rule_table
+        from pipeline.look.run import open_run
+
+        table = rule_table(open_run(run_path))
+        _print_json(table) if as_json else show_rule_table(table)
+        return
+    if signal and (near is not None or samples):
+        from pipeline.cli.show import show_nearest
+        from pipeline.look.near import nearest
+        from pipeline.look.run import open_run
+
+        rows = nearest(open_run(run_path), signal, near, samples or 5)
+        _print_json(rows) if as_json else show_nearest(rows)
+        return
     if not signal:
         _show_stats(run_path, as_json)
         return
@@ -314,6 +340,124 @@ def whatif(run_path: RunPath, sets: Sets = NO_SETS, as_json: AsJson = False) -> 
 
     found = ask(open_run(run_path), sets)
     _print_json(found) if as_json else show_whatif(found)
+
+
+@app.command()
+def representation(run_path: RunPath, as_json: AsJson = False) -> None:
+    """What curation removed by identity term, dialect, language and host, beside the rate of all documents."""
+    from pipeline.cli.show import show_representation
+    from pipeline.look.representation import representation as measure
+    from pipeline.look.run import open_run
+
+    found = measure(open_run(run_path))
+    _print_json(found) if as_json else show_representation(found)
+
+
+@app.command()
+def contamination(
+    run_path: RunPath,
+    sets: Annotated[list[Path], typer.Argument(help="The evaluation sets of the recipe: files or folders.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the clean and the seen part of each set.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Which items of evaluation sets occur in which documents, and the clean subset of each set."""
+    from pipeline.cli.show import show_contamination
+    from pipeline.look.contamination import contamination as look
+    from pipeline.look.run import open_run
+
+    found = look(open_run(run_path), sets, out=out)
+    _print_json(found) if as_json else show_contamination(found)
+
+
+@rules_app.command("list")
+def rules_list(as_json: AsJson = False) -> None:
+    """Every rule set with its source."""
+    from pipeline.cli.show import show_rule_sets
+    from pipeline.curate.gates import builtin_rule_sets
+
+    sets = [{"name": s.name, "rules": len(s.rules), "source": s.source} for s in builtin_rule_sets().values()]
+    _print_json(sets) if as_json else show_rule_sets(sets)
+
+
+@rules_app.command("show")
+def rules_show(
+    name: Annotated[str, typer.Argument(help="A rule set by name, or a TOML file.")], as_json: AsJson = False
+) -> None:
+    """All rules of a set: reason, signal, bounds, source."""
+    from dataclasses import asdict
+
+    from pipeline.cli.show import show_rule_set
+    from pipeline.core.errors import did_you_mean
+    from pipeline.core.rules import load_rule_set
+    from pipeline.curate.gates import builtin_rule_sets
+
+    known = builtin_rule_sets()
+    if name not in known and not Path(name).is_file():
+        raise UsageError(f"no rule set '{name}'.{did_you_mean(name, known)} winnow has: {', '.join(known)}.")
+    found = asdict(known[name] if name in known else load_rule_set(Path(name)))
+    _print_json(found) if as_json else show_rule_set(found)
+
+
+Positive = Annotated[list[Path], typer.Option("--positive", help="JSONL, Parquet or text lines. Repeatable.")]
+Negative = Annotated[list[Path], typer.Option("--negative", help="The same, of the other class. Repeatable.")]
+
+
+@classifier_app.command("train")
+def classifier_train(
+    positive: Positive,
+    negative: Negative,
+    out: Annotated[Path, typer.Option("--out", help="Model file, for example quality.bin; scores and card lie beside.")],
+    about: Annotated[str, typer.Option("--about", help="A sentence or two for the model card.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Train a linear classifier in the fastText format; a tenth is held out and measured."""
+    from pipeline.classifiers.train import read_examples, train_and_measure
+    from pipeline.cli.show import show_classifier
+
+    examples = [*read_examples(positive, True), *read_examples(negative, False)]
+    found = train_and_measure(examples, out, name=out.stem, about=about)
+    _print_json(found) if as_json else show_classifier(found, str(out))
+
+
+@classifier_app.command("eval")
+def classifier_eval(
+    model: Annotated[Path, typer.Argument(help="A model file with the label `positive`.")],
+    positive: Positive,
+    negative: Negative,
+    as_json: AsJson = False,
+) -> None:
+    """Precision, recall and F1 of a classifier on other texts."""
+    from pipeline.classifiers.train import measure, read_examples
+    from pipeline.cli.show import show_classifier
+
+    found = measure(model, [*read_examples(positive, True), *read_examples(negative, False)])
+    _print_json(found) if as_json else show_classifier(found, str(model))
+
+
+@lm_app.command("train")
+def lm_train(
+    texts: Annotated[list[Path], typer.Argument(help="Clean texts: JSONL, Parquet with a `text`, or plain text files.")],
+    out: Annotated[Path, typer.Option("--out", help="Model file, for example en.npz.")],
+    cut_on: Annotated[
+        list[Path], typer.Option("--cut-on", help="Web texts: terciles of their perplexity bound head, middle, tail.")
+    ] = NO_PATHS,
+    order: Annotated[int, typer.Option("--order", min=2, max=6, help="Longest n-gram, in words.")] = 3,
+    words: Annotated[int, typer.Option("--words", min=1, help="Size of the vocabulary.")] = 100_000,
+    as_json: AsJson = False,
+) -> None:
+    """Train a modified Kneser-Ney model on clean text."""
+    from pipeline.classifiers.train import read_texts
+    from pipeline.core.ngram_lm import load_ngram_model, save_ngram_model, train_ngram_model
+
+    clean = [t for path in texts for t in read_texts(path)]
+    web = [t for path in cut_on for t in read_texts(path)]
+    save_ngram_model(train_ngram_model(clean, order=order, words=words, cut_on=web), out)
+    model = load_ngram_model(str(out.resolve()))
+    found = {
+        "model": str(out), "bytes": out.stat().st_size, "texts": len(clean), "words": len(model.vocabulary),
+        "ngrams": [len(k) for k in model.keys], "cuts": list(model.cuts),
+    }  # fmt: skip
+    _print_json(found)
 
 
 @app.command()

@@ -147,3 +147,78 @@ def show_whatif(w: dict[str, Any]) -> None:
         print(
             "Dropped documents were not measured by later gates (curate.measure_dropped = false): gains are an upper bound."
         )
+
+
+def show_rule_table(t: dict[str, Any]) -> None:
+    print(f"{t['documents']:,} documents measured; a rule's unique kills would be in the data without it\n")
+    print(f"  {'rule':<52}{'fails':>9}{'unique':>9}{'unique text':>13}")
+    for r in sorted(t["rules"], key=lambda r: (-r["fails"], r["gate"], r["reason"])):
+        print(f"  {r['gate'] + '.' + r['reason']:<52}{r['fails']:>9,}{r['unique']:>9,}{mib(r['unique_bytes']):>13}")
+    if t["pairs"]:
+        print("\nrules that drop the same documents (documents that fail both / either)")
+    for p in t["pairs"]:
+        print(f"  {p['jaccard']:>5.0%} {p['both']:>8,}  {p['a']}  {p['b']}")
+
+
+def show_nearest(n: dict[str, Any]) -> None:
+    print(f"{n['signal']} around {n['value']:g}")
+    for side in ("below", "above"):
+        print(f"\n{side}")
+        for row in n[side]:
+            fate = f"dropped by {row['dropped_by']}" if row["dropped_by"] else "kept"
+            print(f"  {row['value']:<12.6g}{fate:<30}{plain(row['url'] or '')}")
+            print(textwrap.indent(textwrap.fill(textwrap.shorten(plain(row["text"]), 240), 100), "      | "))
+
+
+def show_representation(r: dict[str, Any]) -> None:
+    print(f"{r['documents']:,} documents, {r['removed']:,} removed ({r['rate']:.1%})")
+    kind = ""
+    for g in r["groups"]:
+        if g["kind"] != kind:
+            kind = g["kind"]
+            print(f"\n  {kind:<32}{'documents':>10}{'removed':>9}{'rate':>8}{'x all':>7}{'z':>7}  mostly by")
+        mostly = ", ".join(f"{gate} {n:,}" for gate, n in list(g["gates"].items())[:3])
+        print(f"  {plain(g['name'])[:31]:<32}{g['documents']:>10,}{g['removed']:>9,}{g['rate']:>8.1%}{g['ratio']:>7.2f}{g['z']:>7.1f}  {mostly}")
+
+
+def show_contamination(c: dict[str, Any]) -> None:
+    print(f"{c['documents']:,} documents contain items\n\n  {'set':<32}{'items':>8}{'seen':>8}{'clean':>8}")
+    for s in c["sets"]:
+        print(f"  {s['set']:<32}{s['items']:>8,}{s['seen']:>8,}{s['clean']:>8,}")
+    for item in c["items"][:20]:
+        where = ", ".join(plain(d["url"] or "") + ("" if d["kept"] else " (dropped)") for d in item["documents"][:3])
+        print(f"    {item['item']:<30} {where}")
+    if len(c["items"]) > 20:
+        print(f"    and {len(c['items']) - 20:,} more items (--json lists all)")
+
+
+def show_rule_sets(sets: list[dict[str, Any]]) -> None:
+    for s in sets:
+        print(f"{s['name']:<30}{s['rules']:>3} rules")
+        print(textwrap.indent(textwrap.fill(s["source"], 96), "    "))
+
+
+def show_rule_set(s: dict[str, Any]) -> None:
+    print(s["name"])
+    print(textwrap.indent(textwrap.fill(s["source"], 96), "  "))
+    if s["argument"]:
+        print(f"  written {s['name']}:...: {s['argument']}")
+    print(f"\n  {'reason':<28}{'signal':<36}bound")
+    for r in s["rules"]:
+        bound = f">= {r['min']:g} " if r["min"] is not None else ""
+        bound += f"<= {r['max']:g}" if r["max"] is not None else ""
+        if r["one_of"]:
+            bound = "one of " + (r["one_of"] if isinstance(r["one_of"], str) else ", ".join(r["one_of"]))
+        print(f"  {r['reason']:<28}{r['signal']:<36}{bound}{'   ' + r['source'] if r['source'] else ''}")
+        for language, own in r["by_language"].items():
+            print(f"  {'':<64}{language}: {own}")
+
+
+def show_classifier(c: dict[str, Any], name: str) -> None:
+    print(f"{name}: AUC {c['auc']:.3f} on {c['texts']:,} texts, {c['positive']:,} of them positive")
+    for source, value in c["auc_by_source"].items():
+        if value == value:
+            print(f"  {source:<24} AUC {value:.3f}")
+    print(f"  {'threshold':>9}{'precision':>11}{'recall':>9}{'F1':>9}{'called':>9}")
+    for t in c["thresholds"]:
+        print(f"  {t['threshold']:>9}{t['precision']:>11.3f}{t['recall']:>9.3f}{t['f1']:>9.3f}{t['called']:>9.3f}")

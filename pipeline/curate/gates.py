@@ -37,7 +37,7 @@ class CurateConfig:
 
     gates: list[str] = field(
         default_factory=lambda: [
-            "rights", "language:en", "gopher_quality", "gopher_repetition", "toxicity", "pii", "exact", "minhash",
+            "rights", "urls", "language:en", "gopher_quality", "gopher_repetition", "toxicity", "pii", "exact", "minhash",
         ]
     )  # fmt: skip
     rules: list[str] = field(default_factory=list)
