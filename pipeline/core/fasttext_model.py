@@ -26,7 +26,7 @@ ARGS = ("dim", "ws", "epoch", "min_count", "neg", "word_ngrams", "loss", "model"
 class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.raw = np.memmap(path, np.uint8, "r")
+        self.raw = np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)
         self.at = 0
 
     def numbers(self, form: str) -> tuple[Any, ...]:

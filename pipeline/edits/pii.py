@@ -79,7 +79,7 @@ def cards(text: str) -> Iterator[Hit]:
 
     for m in _CARD.finditer(text):
         digits = m[0].replace(" ", "").replace("-", "")
-        if _CARD_PREFIX.match(digits) and len(set(digits)) > 2 and luhn.is_valid(digits):
+        if _CARD_PREFIX.match(digits) and len(set(digits)) > 1 and luhn.is_valid(digits):
             yield Hit(m.start(), m.end(), "card")
 
 
