@@ -54,7 +54,7 @@ def main() -> None:
     cpu = dict.fromkeys([*filters, "chain"], 0.0)
     alone = sys.argv[2:] != ["chain"]
 
-    def judge(name, doc):  # type: ignore[no-untyped-def]
+    def judge(name: str, doc: Document) -> str | None:
         verdict = filters[name].filter(doc)
         return (verdict[1] if isinstance(verdict, tuple) else "dropped") if verdict is not True else None
 

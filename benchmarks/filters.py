@@ -57,7 +57,9 @@ def datatrove_seconds(texts: list[str], python: str, splitter: str) -> float:
     """CPU seconds of the chain of filters."""
     side = Path(__file__).with_name("datatrove_side.py")
     lines = "".join(json.dumps(t) + "\n" for t in texts)
-    done = subprocess.run([python, str(side), splitter, "chain"], input=lines, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [python, str(side), splitter, "chain"], input=lines, capture_output=True, text=True, check=True
+    )
     return float(json.loads(done.stdout.splitlines()[-1])["cpu"]["chain"])
 
 

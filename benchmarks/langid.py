@@ -23,7 +23,14 @@ from pipeline.core.batch import TextBatch
 from pipeline.core.fasttext_model import FastText
 from pipeline.models import find_model, known_models
 
-SAME = {"no": {"no", "nb", "nn"}, "nb": {"no", "nb"}, "nn": {"nn", "no"}, "sr": {"sr", "sh"}, "hr": {"hr", "sh"}, "bs": {"bs", "sh"}}
+SAME = {
+    "no": {"no", "nb", "nn"},
+    "nb": {"no", "nb"},
+    "nn": {"nn", "no"},
+    "sr": {"sr", "sh"},
+    "hr": {"hr", "sh"},
+    "bs": {"bs", "sh"},
+}
 
 
 def compare(name: str, texts: list[str], own: FastText, peer: object) -> None:
@@ -38,7 +45,9 @@ def compare(name: str, texts: list[str], own: FastText, peer: object) -> None:
     rows, probabilities = peer.predict(flat, k=1)  # type: ignore[attr-defined]
     theirs = time.process_time() - began
     expected = [r[0].removeprefix("__label__") if len(r) else "und" for r in rows]
-    gap = max((abs(min(float(p[0]), 1.0) - s) for p, s in zip(probabilities, scores, strict=True) if len(p)), default=0.0)
+    gap = max(
+        (abs(min(float(p[0]), 1.0) - s) for p, s in zip(probabilities, scores, strict=True) if len(p)), default=0.0
+    )
     megabytes = len(batch.data) / 1e6
     same = sum(a == b for a, b in zip(labels, expected, strict=True))
     print(f"{name:<12}{len(texts):>8,} texts {megabytes:>7.1f} MB   winnow {megabytes / mine:>6.1f} MB/s   "

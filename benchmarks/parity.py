@@ -20,7 +20,7 @@ from texts import load_texts
 
 from pipeline.core.registry import apply_spans, measure
 from pipeline.core.schema import Doc
-from pipeline.curate.gates import Curation, CurateConfig, SignalsConfig, build
+from pipeline.curate.gates import CurateConfig, Curation, SignalsConfig, build
 
 GATES = {
     "gopher_repetition": "datatrove_gopher_repetition",
@@ -69,7 +69,9 @@ def first_reasons(curation: Curation, docs: list[Doc]) -> dict[str, list[str | N
 
 def ours(texts: list[str]) -> list[dict[str, Any]]:
     """Verdicts of winnow in the form of datatrove's."""
-    curation = build(CurateConfig(gates=[*GATES.values(), "c4_lines"], tables={"c4_lines": {"end_mark": False}}), SignalsConfig())
+    curation = build(
+        CurateConfig(gates=[*GATES.values(), "c4_lines"], tables={"c4_lines": {"end_mark": False}}), SignalsConfig()
+    )
     c4_lines = curation.gates[-1]
     docs = [Doc(i.to_bytes(16, "big"), t) for i, t in enumerate(texts)]
     alone = first_reasons(curation, docs)
@@ -97,7 +99,9 @@ def main() -> None:
     texts = load_texts(args.texts, args.limit)
     peer, end = theirs(texts, args.side_python, args.splitter)
     mine = ours(texts)
-    print(f"{len(texts):,} texts, {sum(map(len, texts)):,} characters; datatrove {end['version']}, {args.splitter} splitter")
+    print(
+        f"{len(texts):,} texts, {sum(map(len, texts)):,} characters; datatrove {end['version']}, {args.splitter} splitter"
+    )
     print(f"{'filter':<20}{'dropped':>9}{'theirs':>9}{'equal decisions':>17}{'equal first reasons':>21}")
     shown: list[str] = []
     for name in [*GATES, "chain"]:
@@ -117,8 +121,12 @@ def main() -> None:
         print(f"{name:<20}{dropped:>9,}{theirs_dropped:>9,}{same / n:>16.2%} {reasons / max(both, 1):>20.2%}")
         for kind, count in kinds.most_common(5):
             print(f"    {count:>5}  {kind}")
-    pairs = [(a["text"], b["text"]) for a, b in zip(mine, peer, strict=True) if a["chain"] is None and b["chain"] is None]
-    print(f"texts kept by both: {len(pairs):,}, equal to the byte after C4's line edits: {sum(a == b for a, b in pairs):,}")
+    pairs = [
+        (a["text"], b["text"]) for a, b in zip(mine, peer, strict=True) if a["chain"] is None and b["chain"] is None
+    ]
+    print(
+        f"texts kept by both: {len(pairs):,}, equal to the byte after C4's line edits: {sum(a == b for a, b in pairs):,}"
+    )
     for line in shown[: args.show]:
         print(line)
 

@@ -19,7 +19,7 @@ import random
 import re
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +82,15 @@ def tasks(data: Path) -> dict[str, list[Example]]:
         toxic.append(Example(r["tweet"], r["class"] != "2", "davidson"))
         if r["class"] != "1":
             hate.append(Example(r["tweet"], r["class"] == "0", "davidson"))
-    hate += [Example(r["text"], r["label"] == "sexist", "edos") for r in _jsonl(data / "tox_edos" / "train_dev.jsonl.gz")]
+    hate += [
+        Example(r["text"], r["label"] == "sexist", "edos") for r in _jsonl(data / "tox_edos" / "train_dev.jsonl.gz")
+    ]
     rows = csv.DictReader(io.StringIO(_read(data / "tox_surge" / "toxicity_en.csv.gz")))
     toxic += [Example(r["text"], r["is_toxic"] == "Toxic", "surge") for r in rows]
-    hate += [Example(r["text"], r["label"] == "hate", "toxigen") for r in _jsonl(data / "tox_toxigen_prompts" / "prompts.jsonl.gz")]
+    hate += [
+        Example(r["text"], r["label"] == "hate", "toxigen")
+        for r in _jsonl(data / "tox_toxigen_prompts" / "prompts.jsonl.gz")
+    ]
     for r in _jsonl(data / "tox_wikipedia_nonfuzzed" / "testset.jsonl.gz"):
         toxic.append(Example(r["text"], r["toxic"] == "True", "wikipedia"))
     return {"toxicity_en": toxic, "hate_en": hate}
@@ -98,10 +103,16 @@ def toxicity(data: Path, out: Path | None) -> None:
             path = (out or Path(folder)) / f"{name}.bin"
             found = train_and_measure([*examples, *clean], path, name=name, about=ABOUT[name])
             same = path.read_bytes() == (CLASSIFIERS_DIR / f"{name}.bin").read_bytes()
-            print(f"\n{name}: {path.stat().st_size:,} bytes, {'equal to' if same else 'other than'} the model that ships")
+            print(
+                f"\n{name}: {path.stat().st_size:,} bytes, {'equal to' if same else 'other than'} the model that ships"
+            )
             print(f"  held-out tenth: AUC {found['auc']:.3f}   by set:", _line(found["auc_by_source"]))
             for row in found["thresholds"]:  # type: ignore[attr-defined]
-                print("  threshold {threshold:<5} precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}".format(**row))
+                print(
+                    "  threshold {threshold:<5} precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}".format(
+                        **row
+                    )
+                )
             print("  transfer (trained without a set, measured on all of it):")
             for left in sorted({e.source for e in examples}):
                 rest = [e for e in [*examples, *clean] if e.source != left]
@@ -112,16 +123,22 @@ def toxicity(data: Path, out: Path | None) -> None:
                 print(f"    {left:<12} AUC {away['auc']:.3f}   (in domain {home:.3f})")
             _identity_gap(data, path)
             held = [e.text for e in clean if is_held_out(e.text)]
-            print(f"  clean prose held out: {np.mean(scores(path, held) >= 0.9):.2%} of {len(held):,} passages reach 0.9")
+            print(
+                f"  clean prose held out: {np.mean(scores(path, held) >= 0.9):.2%} of {len(held):,} passages reach 0.9"
+            )
 
 
 def _identity_gap(data: Path, path: Path) -> None:
     """False positives on harmless template sentences, per identity term, against the overall rate."""
-    rows = [r for r in _jsonl(data / "bias_templates" / "en_8k.jsonl.gz")]
+    rows = list(_jsonl(data / "bias_templates" / "en_8k.jsonl.gz"))
     texts, toxic = [r["phrase"] for r in rows], np.array([r["toxicity"] == "toxic" for r in rows])
     values = scores(path, texts)
     terms = Counter(w for t in texts for w in set(re.findall(r"\w+", t.lower())))
-    groups = {t: np.array([t in re.findall(r"\w+", x.lower()) for x in texts]) for t, n in terms.items() if n >= 60 and t in IDENTITIES}
+    groups = {
+        t: np.array([t in re.findall(r"\w+", x.lower()) for x in texts])
+        for t, n in terms.items()
+        if n >= 60 and t in IDENTITIES
+    }
     rate = float((values[~toxic] >= 0.5).mean())
     gaps = {t: float((values[g & ~toxic] >= 0.5).mean()) for t, g in groups.items() if (g & ~toxic).sum() >= 20}
     worst = sorted(gaps, key=lambda t: -gaps[t])
@@ -131,11 +148,13 @@ def _identity_gap(data: Path, path: Path) -> None:
 
 
 IDENTITIES = frozenset(
-    "lesbian gay bisexual transgender trans queer lgbt lgbtq homosexual straight heterosexual male female man woman nonbinary african "
-    "black white european hispanic latino latina latinx mexican canadian american asian indian chinese japanese christian muslim "
-    "jewish buddhist catholic protestant sikh taoist old older young younger teenage millenial elderly blind deaf paralyzed "
-    "middle eastern".split()
-)
+    ["lesbian", "gay", "bisexual", "transgender", "trans", "queer", "lgbt", "lgbtq", "homosexual", "straight",
+     "heterosexual", "male", "female", "man", "woman", "nonbinary", "african", "black", "white", "european",
+     "hispanic", "latino", "latina", "latinx", "mexican", "canadian", "american", "asian", "indian", "chinese",
+     "japanese", "christian", "muslim", "jewish", "buddhist", "catholic", "protestant", "sikh", "taoist", "old",
+     "older", "young", "younger", "teenage", "millenial", "elderly", "blind", "deaf", "paralyzed", "middle",
+     "eastern",]
+)  # fmt: skip
 
 
 def _line(by_source: object) -> str:
@@ -166,7 +185,9 @@ def pii(data: Path) -> None:
     print("\npersonal data (presidio-research synthetic sentences)")
     for kind in sorted(all_gold):
         n = all_gold[kind]
-        print(f"  {kind:<8}{n:>5}  recall {right[kind] / n:.3f}  precision {1 - wrong[kind] / max(called[kind], 1):.3f}")
+        print(
+            f"  {kind:<8}{n:>5}  recall {right[kind] / n:.3f}  precision {1 - wrong[kind] / max(called[kind], 1):.3f}"
+        )
 
 
 def decontamination(data: Path) -> None:
@@ -175,7 +196,7 @@ def decontamination(data: Path) -> None:
     items = list(read_items(sets))
     carriers = [t[i : i + 3_000] for t in books(data) for i in range(0, len(t), 3_000)]
     rng = random.Random(1)
-    forms = {
+    forms: dict[str, Callable[[str], str]] = {
         "verbatim": lambda t: t,
         "re-cased": lambda t: "".join(c.upper() if rng.random() < 0.5 else c.lower() for c in t),
         "re-punctuated": lambda t: re.sub(r"[^\w\s'’-]+", lambda m: rng.choice([" ", " ; ", " - ", " ... "]), t),

@@ -20,7 +20,7 @@ from pipeline.core.executor import SerialExecutor
 from pipeline.core.files import write_parquet
 from pipeline.core.schema import DECISION, DOC_ID, DOCUMENT, EDIT
 from pipeline.core.step import Plan, ShardResult, Task, Workspace, run_step
-from pipeline.curate.gates import Curation, CurateConfig, SignalsConfig, build
+from pipeline.curate.gates import CurateConfig, Curation, SignalsConfig, build
 from pipeline.curate.step import identity
 from pipeline.look.rules import rule_table
 from pipeline.look.run import open_run
@@ -52,7 +52,9 @@ def shard(task: Task) -> ShardResult:
                 if rule.signal not in table:
                     bound = rule.min if rule.min is not None else rule.max
                     spread = rng.exponential(abs(bound or 1) * 0.3, rows)
-                    table[rule.signal] = pa.array((bound or 0) + spread if rule.min is not None else np.maximum((bound or 0) - spread, 0))
+                    table[rule.signal] = pa.array(
+                        (bound or 0) + spread if rule.min is not None else np.maximum((bound or 0) - spread, 0)
+                    )
                     hit = rng.random(rows) < 0.01
                     values = np.array(table[rule.signal])
                     values[hit] = (bound or 0) * 0.5 if rule.min is not None else (bound or 0) + 1
@@ -93,7 +95,9 @@ def main() -> None:
         space = Workspace(Path(name))
         plan = Plan("curate", identity(curation, curation.gates), 1, {}, {})
         tasks = [Task("curate", i, (), space.dir(plan), (curation, args.rows // SHARDS)) for i in range(SHARDS)]
-        step = run_step(plan, space.dir(plan), tasks, shard, SerialExecutor(), extra={"gates": [g.name for g in curation.gates]})
+        step = run_step(
+            plan, space.dir(plan), tasks, shard, SerialExecutor(), extra={"gates": [g.name for g in curation.gates]}
+        )
         run = open_run(step.dir)
         size = sum(p.stat().st_size for p in step.files("signals")) / 1e6
         print(f"{args.rows:,} rows, {len(curation.gates)} gates, signals of {size:.0f} MB")
@@ -102,7 +106,8 @@ def main() -> None:
             began = time.perf_counter()
             found = whatif(run, sets)
             seconds = time.perf_counter() - began
-            print(f"whatif with {len(sets)} changes: {seconds:.2f} s; gained {found['gained']['documents']:,}, lost {found['lost']['documents']:,}")
+            gained, lost = found["gained"]["documents"], found["lost"]["documents"]
+            print(f"whatif with {len(sets)} changes: {seconds:.2f} s; gained {gained:,}, lost {lost:,}")
         began = time.perf_counter()
         rule_table(run)
         print(f"stats --rules: {time.perf_counter() - began:.2f} s")

@@ -41,7 +41,9 @@ def bindings(path: Path, texts: list[str]) -> list[tuple[str, float]]:
 def test_language_labels_are_those_of_the_bindings() -> None:
     path = find_model("lid.176")
     found, values = FastText(path).predict(TextBatch(SENTENCES))
-    for text, label, value, (want, probability) in zip(SENTENCES, found, values, bindings(path, SENTENCES), strict=True):
+    for text, label, value, (want, probability) in zip(
+        SENTENCES, found, values, bindings(path, SENTENCES), strict=True
+    ):
         assert label == want, text
         assert value == pytest.approx(probability, abs=1e-5)
 
@@ -95,7 +97,9 @@ def test_bindings_read_our_models_and_agree(tmp_path: Path) -> None:
 
 
 def test_held_out_scores_and_card(tmp_path: Path) -> None:
-    found = train_and_measure(examples(400), tmp_path / "q.bin", name="q", about="A toy.", settings=Settings(buckets=5_000))
+    found = train_and_measure(
+        examples(400), tmp_path / "q.bin", name="q", about="A toy.", settings=Settings(buckets=5_000)
+    )
     assert found["auc"] > 0.99  # type: ignore[operator]
     card = (tmp_path / "q.md").read_text()
     assert "A toy." in card
@@ -163,7 +167,10 @@ def test_quality_signal_needs_a_model_and_reads_it(tmp_path: Path) -> None:
         values_of(["x"], ["quality"], quality={"model": str(tmp_path / "q.bin"), "label": "fine"})
 
 
-CORPUS = ["the cat sat\nthe dog sat down\na cat ran", "the cat ran far\na dog sat far away\nthe cat sat on the dog\nthe cat ran"]
+CORPUS = [
+    "the cat sat\nthe dog sat down\na cat ran",
+    "the cat ran far\na dog sat far away\nthe cat sat on the dog\nthe cat ran",
+]
 
 
 def naive_kneser_ney(lines: list[list[str]], order: int) -> dict[tuple[str, ...], float]:
@@ -181,7 +188,11 @@ def naive_kneser_ney(lines: list[list[str]], order: int) -> dict[tuple[str, ...]
     adjusted: list[dict[tuple[str, ...], float]] = [{}]
     for n in range(1, order + 1):
         adjusted.append(
-            {g: float(c if n == order or g[0] == "<s>" else len(left[n][g])) for g, c in counts[n].items() if g != ("<s>",)}
+            {
+                g: float(c if n == order or g[0] == "<s>" else len(left[n][g]))
+                for g, c in counts[n].items()
+                if g != ("<s>",)
+            }
         )
     vocabulary = {w for line in lines for w in line} | {"</s>", "<unk>"}
 
@@ -250,7 +261,14 @@ def test_probabilities_sum_to_one_in_any_context(tmp_path: Path) -> None:
 
 def test_perplexity_buckets_follow_the_cut_points(tmp_path: Path) -> None:
     prose = ["The committee met on Tuesday and agreed on a budget for the coming year.\nThe members were pleased."] * 20
-    web = [prose[0], "budget year click zzz", "zzz qqq xxx yyy vvv", prose[0] + " zzz", "aaa the bbb budget ccc committee", "the committee agreed"]
+    web = [
+        prose[0],
+        "budget year click zzz",
+        "zzz qqq xxx yyy vvv",
+        prose[0] + " zzz",
+        "aaa the bbb budget ccc committee",
+        "the committee agreed",
+    ]
     for name, content in (("en.npz", train_ngram_model(prose, cut_on=web)), ("plain.npz", train_ngram_model(prose))):
         save_ngram_model(content, tmp_path / name)
     docs = values_of([*web, ""], ["perplexity"], perplexity={"model": str(tmp_path / "en.npz")})
@@ -269,7 +287,9 @@ def test_perplexity_buckets_follow_the_cut_points(tmp_path: Path) -> None:
 
 def test_measure_reports_each_source(tmp_path: Path) -> None:
     train(examples(), tmp_path / "m.bin", Settings(buckets=5_000))
-    found = measure(tmp_path / "m.bin", [Example(GOOD[0], True, "a"), Example(BAD[0], False, "a"), Example(GOOD[1], True, "b")])
+    found = measure(
+        tmp_path / "m.bin", [Example(GOOD[0], True, "a"), Example(BAD[0], False, "a"), Example(GOOD[1], True, "b")]
+    )
     by_source = found["auc_by_source"]
     assert isinstance(by_source, dict)
     assert by_source["a"] == 1

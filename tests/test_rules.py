@@ -49,7 +49,8 @@ def test_rule_table_is_what_counting_by_hand_gives(done: Run) -> None:
     rules = [(g, r) for g, each in rules_of(curate) for r in each]
     gates = {d["doc_id"]: d["gate"] for d in table_of(curate, "decisions").to_pylist()}
     failing = {
-        k: {f"{g}.{r.reason}" for g, r in rules if not r.passes(s.get(r.signal), s.get("language"))} for k, s in signals.items()
+        k: {f"{g}.{r.reason}" for g, r in rules if not r.passes(s.get(r.signal), s.get("language"))}
+        for k, s in signals.items()
     }
     found = rule_table(done, top_pairs=1_000)
     assert found["documents"] == len(signals)
@@ -98,7 +99,12 @@ def test_looking_commands_print_and_give_json(done: Run, tmp_path: Path) -> None
     assert "unique" in winnow("stats", done.root, "--rules")
     assert "below" in winnow("stats", done.root, "--signal", "word_count", "--samples", 2)
     assert "identity term" in winnow("representation", done.root)
-    for words in (("stats", done.root, "--rules"), ("representation", done.root), ("rules", "list"), ("rules", "show", "c4")):
+    for words in (
+        ("stats", done.root, "--rules"),
+        ("representation", done.root),
+        ("rules", "list"),
+        ("rules", "show", "c4"),
+    ):
         json.loads(winnow(*words, "--json"))
     listed = winnow("rules", "list")
     shown = winnow("rules", "show", "fineweb_paper")
@@ -120,7 +126,8 @@ def test_classifier_and_language_model_from_the_command_line(tmp_path: Path) -> 
     assert facts["cuts"][0] < facts["cuts"][1]
     recipe = tmp_path / "r.toml"
     recipe.write_text(
-        'name = "r"\n[extract]\ninputs = ["good.jsonl"]\n[curate]\ngates = ["language:en", "ccnet", "good"]\nrules = ["good.toml"]\n'
+        'name = "r"\n[extract]\ninputs = ["good.jsonl"]\n[curate]\ngates = ["language:en", "ccnet", "good"]\n'
+        'rules = ["good.toml"]\n'
         '[signals.perplexity]\nmodel = "en.npz"\n[signals.quality]\nmodel = "q.bin"\n'
     )
     (tmp_path / "good.toml").write_text('name = "good"\n[[rule]]\nreason = "poor"\nsignal = "quality"\nmin = 0.5\n')

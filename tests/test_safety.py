@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -71,12 +72,15 @@ def test_placeholders_are_typed_and_numbered_within_a_document() -> None:
 def test_hits_never_overlap_and_lie_in_the_text(text: str) -> None:
     hits = find(text)
     assert all(0 <= h.start < h.end <= len(text) for h in hits)
-    assert all(a.end <= b.start for a, b in zip(hits, hits[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(hits))
 
 
 def test_no_secret_reaches_a_sidecar(tmp_path: Path) -> None:
     secret = "jane.roe@private.example"
-    write_jsonl(tmp_path / "in.jsonl", [{"text": article(1) + f" Mail {secret} or call +1 415 555 2671.", "url": "http://a.test/"}])
+    write_jsonl(
+        tmp_path / "in.jsonl",
+        [{"text": article(1) + f" Mail {secret} or call +1 415 555 2671.", "url": "http://a.test/"}],
+    )
     recipe = tmp_path / "r.toml"
     recipe.write_text('name = "r"\n[extract]\ninputs = ["in.jsonl"]\n[curate]\ngates = ["pii"]\n')
     done = run(recipe, tmp_path / "runs", last="curate")
@@ -93,7 +97,7 @@ def url_signals(addresses: list[str], **params: Any) -> list[tuple[int, ...]]:
     docs = [Doc(i.to_bytes(16, "big"), "x", url=u, host=u.split("/")[2]) for i, u in enumerate(addresses)]
     for first, values in curation.signal_params.items():
         measure(curation.signal_def(first), docs, dict(values))
-    return [tuple(int(v or 0) for v in d.signals.values()) for d in docs]  # type: ignore[arg-type]
+    return [tuple(int(v or 0) for v in d.signals.values()) for d in docs]
 
 
 def test_addresses_meet_lists(tmp_path: Path) -> None:
@@ -126,8 +130,15 @@ def test_hosts_and_addresses_have_one_form() -> None:
 
 
 ITEMS = [
-    {"id": 1, "question": "Question: Which of these planets has the largest number of known moons in our solar system today?"},
-    {"id": 2, "context": "A farmer has seventeen sheep and all but nine of them run away. How many are left?", "gold": 0},
+    {
+        "id": 1,
+        "question": "Question: Which of these planets has the largest number of known moons in our solar system today?",
+    },
+    {
+        "id": 2,
+        "context": "A farmer has seventeen sheep and all but nine of them run away. How many are left?",
+        "gold": 0,
+    },
     {"id": 3, "question": "What is two plus two minus one?", "choices": ["three", "four"]},
     {"id": 4, "question": "Short one"},
 ]

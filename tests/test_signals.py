@@ -19,12 +19,16 @@ from pipeline.curate.gates import CurateConfig, SignalsConfig, build, builtin_ru
 from pipeline.edits.lines import c4_lines, odd_line, refinedweb_lines
 
 ALPHABET = st.sampled_from(
-    list("abcdeE zZ 012.,!?#-'’_(){}[]\n\n\n\t\r…•") + ["the ", "of ", "é", "Ä", "ß", "Σ", "ς", "и", "ि", "ह", "ा", "न्",
-    "中", "日本", "の", "ไทย", "😀", "\u2028", "\x0b", "\x85", "\u00a0", "\u200d", "...", "[1]", "[edit]", "lorem ipsum ",
-    "JavaScript", "use cookies ", "same line here\n", "same line here\n\n"]
+    [
+        *"abcdeE zZ 012.,!?#-'’_(){}[]\n\n\n\t\r…•", "the ", "of ", "é", "Ä", "ß", "Σ", "ς", "и", "ि", "ह", "ा", "न्", "中",
+        "日本", "の", "ไทย", "😀", "\u2028", "\x0b", "\x85", "\xa0", "\u200d", "...", "[1]", "[edit]", "lorem ipsum ",
+        "JavaScript", "use cookies ", "same line here\n", "same line here\n\n",
+    ]
 )  # fmt: skip
 TEXTS = st.lists(ALPHABET, max_size=60).map("".join)
-WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*(?:['’\-‐][\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*)*")
+WORD = regex.compile(
+    r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*(?:['’\-‐][\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*)*"
+)
 DENSE = regex.compile(r"[\p{Han}\p{Hiragana}\p{Thai}]")
 TERMINAL = {c for c in map(chr, range(0x3000)) if char_tables()[0][ord(c)] & 1024}
 
@@ -146,7 +150,13 @@ def expected_datatrove(text: str) -> dict[str, float]:
 @given(st.lists(TEXTS, min_size=1, max_size=3))
 def test_statistics_are_those_of_plain_python(texts: list[str]) -> None:
     names = ["word_count", "dup_line_frac", "line_count", "char_count", "stop_word_count", *NGRAMS[:1]]
-    own = [*names, "datatrove_word_count", "datatrove_dup_line_frac", "datatrove_top_2gram_char_frac", "fineweb_line_count"]
+    own = [
+        *names,
+        "datatrove_word_count",
+        "datatrove_dup_line_frac",
+        "datatrove_top_2gram_char_frac",
+        "fineweb_line_count",
+    ]
     for text, got in zip(texts, signals(texts, own), strict=True):
         words = words_of(text)
         lower = [folded(w) for w in words]
@@ -189,7 +199,13 @@ def expected_c4(text: str, end_mark: bool) -> tuple[str, int]:
             continue
         low = line.lower()
         policy = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
-        if len(words) < 3 or "lorem ipsum" in low or "javascript" in low or "{" in line or any(p in low for p in policy):
+        if (
+            len(words) < 3
+            or "lorem ipsum" in low
+            or "javascript" in low
+            or "{" in line
+            or any(p in low for p in policy)
+        ):
             continue
         kept.append(line)
         sentences += len(re.findall(r"[.!?]+[\"')\]]*\s+(?=\S)", line)) + 1
@@ -215,7 +231,8 @@ def test_a_word_of_a_thousand_and_one_characters_costs_its_line() -> None:
     ("line", "odd"),
     [
         ("3 likes", True), ("1,204 comments", True), ("12K views", True), ("Home", True), ("SIGN UP TODAY FOR FREE", True),
-        ("2024 - 11 - 12", True), ("Sign in to continue", True), ("3 items in cart", True), ("The story goes on. Read more...", True),
+        ("2024 - 11 - 12", True), ("Sign in to continue", True), ("3 items in cart", True),
+        ("The story goes on. Read more...", True),
         ("He likes three of them.", False), ("The NASA probe landed in 2021.", False), ("", False),
         ("A long paragraph in which somebody has to sign in to read more than ten words of it.", False),
     ],
@@ -243,7 +260,10 @@ def test_every_rule_set_has_its_signals_and_says_where_it_comes_from() -> None:
                  "c4_any_end", "fineweb", "fineweb_paper", "refinedweb", "dclm_baseline", "nemo_english", "data_juicer",
                  "ccnet", "toxicity", "urls", "decontaminate", "mc4"):  # fmt: skip
         assert sets[name].source
-    bounds = {name: next(r.max for r in sets[name].rules if r.reason == "dup_line_chars") for name in ("fineweb", "fineweb_paper")}
+    bounds = {
+        name: next(r.max for r in sets[name].rules if r.reason == "dup_line_chars")
+        for name in ("fineweb", "fineweb_paper")
+    }
     assert bounds == {"fineweb": 0.01, "fineweb_paper": 0.1}
     tables: dict[str, dict[str, Any]] = {}
     usable = [n for n in sets if n not in ("language", "ccnet", "decontaminate")]

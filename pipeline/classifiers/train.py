@@ -120,12 +120,18 @@ def _importance(examples: Sequence[Example]) -> npt.NDArray[np.float64]:
     """Weight of each example: within a source, both classes count the same; sources count by the root of their size."""
     groups = Counter((e.source, e.positive) for e in examples)
     sources = Counter(e.source for e in examples)
-    raw = np.array([np.sqrt(sources[e.source]) / groups[e.source, e.positive] for e in examples])
-    return raw / raw.mean()
+    raw: npt.NDArray[np.float64] = np.array(
+        [np.sqrt(sources[e.source]) / groups[e.source, e.positive] for e in examples]
+    )
+    return raw / float(raw.mean())
 
 
 def _model_file(
-    s: Settings, words: Sequence[str], counts: Counter[str], weights: npt.NDArray[np.float32], labels: npt.NDArray[np.float64]
+    s: Settings,
+    words: Sequence[str],
+    counts: Counter[str],
+    weights: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.float64],
 ) -> bytes:
     parts = [
         struct.pack("<ii", MAGIC, 12),
@@ -175,7 +181,9 @@ def measure(model: Path, examples: Sequence[Example]) -> dict[str, object]:
         hits = int((called & positive).sum())
         precision, recall = hits / max(int(called.sum()), 1), hits / max(int(positive.sum()), 1)
         f1 = 2 * precision * recall / max(precision + recall, 1e-12)
-        table.append({"threshold": t, "precision": precision, "recall": recall, "f1": f1, "called": float(called.mean())})
+        table.append(
+            {"threshold": t, "precision": precision, "recall": recall, "f1": f1, "called": float(called.mean())}
+        )
     return {
         "texts": len(examples),
         "positive": int(positive.sum()),
@@ -244,6 +252,7 @@ def model_card(name: str, about: str, examples: Sequence[Example], found: dict[s
     counts = Counter((e.source, e.positive) for e in examples)
     by_source: dict[str, float] = found["auc_by_source"]  # type: ignore[assignment]
     thresholds: list[dict[str, float]] = found["thresholds"]  # type: ignore[assignment]
+    sources = sorted({e.source for e in examples})
     lines = [
         f"# {name}", "",
         f"A linear text classifier in the fastText format ({path.stat().st_size:,} bytes), labels `{POSITIVE}` and "
@@ -251,10 +260,10 @@ def model_card(name: str, about: str, examples: Sequence[Example], found: dict[s
         "`winnow stats --signal` and samples near a threshold before you set one.", "",
         *([about, ""] if about else []),
         "## Texts", "", "| set | positive | negative | AUC on its held-out tenth |", "| --- | ---: | ---: | ---: |",
-        *(f"| {s} | {counts[s, True]:,} | {counts[s, False]:,} | {_shown(by_source.get(s))} |" for s in sorted({e.source for e in examples})),
+        *(f"| {s} | {counts[s, True]:,} | {counts[s, False]:,} | {_shown(by_source.get(s))} |" for s in sources),
         "", f"## Held-out tenth: {found['texts']:,} texts, AUC {found['auc']:.3f}", "",
         "| threshold | precision | recall | F1 | called positive |", "| ---: | ---: | ---: | ---: | ---: |",
-        *(f"| {t['threshold']} | {t['precision']:.3f} | {t['recall']:.3f} | {t['f1']:.3f} | {t['called']:.3f} |" for t in thresholds),
+        *("| {threshold} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {called:.3f} |".format(**t) for t in thresholds),
         "",
     ]  # fmt: skip
     return "\n".join(lines)

@@ -268,9 +268,13 @@ def generate(
 def stats(
     run_path: RunPath,
     signal: Annotated[str, typer.Option("--signal", help="Histogram of one signal instead.")] = "",
-    near: Annotated[float | None, typer.Option("--near", help="With --signal: documents nearest to this value.")] = None,
+    near: Annotated[
+        float | None, typer.Option("--near", help="With --signal: documents nearest to this value.")
+    ] = None,
     samples: Annotated[int, typer.Option("--samples", help="With --signal: documents on each side of --near.")] = 0,
-    rules: Annotated[bool, typer.Option("--rules", help="What each rule alone drops, and which rules overlap.")] = False,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="What each rule alone drops, and which rules overlap.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Funnel, hosts, languages, tokens and model of a run; the histogram of a signal; or how rules work together."""
@@ -357,7 +361,9 @@ def representation(run_path: RunPath, as_json: AsJson = False) -> None:
 def contamination(
     run_path: RunPath,
     sets: Annotated[list[Path], typer.Argument(help="The evaluation sets of the recipe: files or folders.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the clean and the seen part of each set.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the clean and the seen part of each set.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Which items of evaluation sets occur in which documents, and the clean subset of each set."""
@@ -406,7 +412,9 @@ Negative = Annotated[list[Path], typer.Option("--negative", help="The same, of t
 def classifier_train(
     positive: Positive,
     negative: Negative,
-    out: Annotated[Path, typer.Option("--out", help="Model file, for example quality.bin; scores and card lie beside.")],
+    out: Annotated[
+        Path, typer.Option("--out", help="Model file, for example quality.bin; scores and card lie beside.")
+    ],
     about: Annotated[str, typer.Option("--about", help="A sentence or two for the model card.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -436,7 +444,9 @@ def classifier_eval(
 
 @lm_app.command("train")
 def lm_train(
-    texts: Annotated[list[Path], typer.Argument(help="Clean texts: JSONL, Parquet with a `text`, or plain text files.")],
+    texts: Annotated[
+        list[Path], typer.Argument(help="Clean texts: JSONL, Parquet with a `text`, or plain text files.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Model file, for example en.npz.")],
     cut_on: Annotated[
         list[Path], typer.Option("--cut-on", help="Web texts: terciles of their perplexity bound head, middle, tail.")

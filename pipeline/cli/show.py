@@ -178,7 +178,8 @@ def show_representation(r: dict[str, Any]) -> None:
             kind = g["kind"]
             print(f"\n  {kind:<32}{'documents':>10}{'removed':>9}{'rate':>8}{'x all':>7}{'z':>7}  mostly by")
         mostly = ", ".join(f"{gate} {n:,}" for gate, n in list(g["gates"].items())[:3])
-        print(f"  {plain(g['name'])[:31]:<32}{g['documents']:>10,}{g['removed']:>9,}{g['rate']:>8.1%}{g['ratio']:>7.2f}{g['z']:>7.1f}  {mostly}")
+        numbers = f"{g['documents']:>10,}{g['removed']:>9,}{g['rate']:>8.1%}{g['ratio']:>7.2f}{g['z']:>7.1f}"
+        print(f"  {plain(g['name'])[:31]:<32}{numbers}  {mostly}")
 
 
 def show_contamination(c: dict[str, Any]) -> None:

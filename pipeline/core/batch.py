@@ -58,7 +58,11 @@ class TextBatch:
         global _last
         texts = [d.text for d in docs]
         last = _last
-        if last is None or len(last._texts) != len(texts) or any(a is not b for a, b in zip(last._texts, texts, strict=True)):
+        if (
+            last is None
+            or len(last._texts) != len(texts)
+            or any(a is not b for a, b in zip(last._texts, texts, strict=True))
+        ):
             last = _last = TextBatch(texts)
         return last
 

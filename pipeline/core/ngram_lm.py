@@ -239,7 +239,10 @@ def load_ngram_model(path: str) -> NgramModel:
             if version != FORMAT:
                 raise DataError(f"{path}: a language model of format {version}; this winnow reads {FORMAT}.")
             vocabulary = f["vocabulary"]
-            keys = [np.arange(len(vocabulary) + FIRST_WORD, dtype=np.uint64), *(f[f"keys{n}"] for n in range(2, order + 1))]
+            keys = [
+                np.arange(len(vocabulary) + FIRST_WORD, dtype=np.uint64),
+                *(f[f"keys{n}"] for n in range(2, order + 1)),
+            ]
             log_p = [f[f"log_p{n}"] for n in range(1, order + 1)]
             backoff = [f[f"backoff{n}"] for n in range(1, order + 1)]
             cuts = f["cuts"].tolist()

@@ -137,7 +137,9 @@ def measure_signals(
 
 def _shown_params(curation: Curation) -> Mapping[str, Any]:
     return {
-        first: {k: content_of(v, curation.files) if k in curation.signal_def(first).files else v for k, v in params.items()}
+        first: {
+            k: content_of(v, curation.files) if k in curation.signal_def(first).files else v for k, v in params.items()
+        }
         for first, params in curation.signal_params.items()
     }
 

@@ -61,7 +61,9 @@ def read_items(path: Path) -> Iterator[Item]:
         for suffix in sorted(SUFFIXES, key=len, reverse=True):
             name = name.removesuffix(suffix)
         for row, fields in enumerate(_rows(file)):
-            texts = tuple(_TEMPLATE.sub(" ", t) for key, value in fields.items() if key not in NOT_TEXT for t in _strings(value))
+            texts = tuple(
+                _TEMPLATE.sub(" ", t) for key, value in fields.items() if key not in NOT_TEXT for t in _strings(value)
+            )
             yield Item(name, row, texts)
 
 
@@ -137,7 +139,9 @@ class GramIndex:
         from pipeline.core.kernels.grams import listed_grams
 
         w = batch.words
-        found: npt.NDArray[np.int64] = listed_grams(w.first, w.hashes, self.lengths, self.table, self.numbers, self.bits)
+        found: npt.NDArray[np.int64] = listed_grams(
+            w.first, w.hashes, self.lengths, self.table, self.numbers, self.bits
+        )
         return found
 
     def items_of(self, grams: Sequence[int]) -> list[str]:
@@ -178,7 +182,7 @@ def build_index(paths: tuple[str, ...], ngram: int) -> GramIndex:
             words = TextBatch(list(item.texts)).words
             parts = [words.hashes[a:b] for a, b in zip(words.first[:-1], words.first[1:], strict=True)]
             names.append(item.name)
-            if not any([add(p, len(names) - 1) for p in parts]) and not add(words.hashes, len(names) - 1):
+            if not any(add(p, len(names) - 1) for p in parts) and not add(words.hashes, len(names) - 1):
                 unreachable.append(item.name)
     if not keys:
         raise DataError(f"evaluation sets {', '.join(paths)}: no item has {MIN_WORDS} words.")

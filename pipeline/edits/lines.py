@@ -40,7 +40,9 @@ _COUNTER = re.compile(
     r"downloads?|views?|followers?)\W*$",
     re.IGNORECASE,
 )
-_FURNITURE = re.compile(r"^\W*sign[- ]?in|(?:items in cart|read more\.{0,3}|read more…)\W*$|items in cart", re.IGNORECASE)
+_FURNITURE = re.compile(
+    r"^\W*sign[- ]?in|(?:items in cart|read more\.{0,3}|read more…)\W*$|items in cart", re.IGNORECASE
+)
 
 
 def odd_line(line: str) -> bool:

@@ -83,7 +83,9 @@ def cards(text: str) -> Iterator[Hit]:
             yield Hit(m.start(), m.end(), "card")
 
 
-_PHONE = re.compile(r"(?<![\w:/+#=$€£-])(?<!\d[.,])(?:\+|00)?\(?\d[\d ().\u00a0/-]{4,18}\d(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w]|[.,:/%-]\d)")
+_PHONE = re.compile(
+    r"(?<![\w:/+#=$€£-])(?<!\d[.,])(?:\+|00)?\(?\d[\d ().\u00a0/-]{4,18}\d(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w]|[.,:/%-]\d)"
+)
 _PHONE_WORD = re.compile(
     r"(?:phone|tele?(?:ph?on|fon)|\btel\b|mobile|\bcell|\bcall|\bdial|\btext(?:ed)? (?:me|us)|\bfax|hotline|whatsapp|"
     r"\bnumber|\bcontact|\bring|reach (?:me|us|him|her)|handy|móvil|teléfono|téléphone|numéro|rufnummer|numero|\btlf)",
@@ -113,7 +115,12 @@ def phones(text: str, regions: tuple[str, ...]) -> Iterator[Hit]:
         found = m[0].rstrip(" .-/(")
         core = re.split(r"\s?(?:x|ext|#)", found)[0]
         digits = sum(c.isdigit() for c in core)
-        if not 7 <= digits <= 15 or _NOT_PHONE.match(core) or "\n" in core.strip() or re.search(r"\s{2}|[./-]{2}", core):
+        if (
+            not 7 <= digits <= 15
+            or _NOT_PHONE.match(core)
+            or "\n" in core.strip()
+            or re.search(r"\s{2}|[./-]{2}", core)
+        ):
             continue
         international = core.startswith("+")
         before = text[max(0, m.start() - PHONE_CONTEXT_CHARS) : m.start()]
@@ -246,7 +253,9 @@ def pii(
     """
     for kind in kinds:
         if kind not in KINDS:
-            raise RecipeError(f"curate.pii.kinds: no kind '{kind}'.{did_you_mean(kind, KINDS)} It has: {', '.join(KINDS)}.")
+            raise RecipeError(
+                f"curate.pii.kinds: no kind '{kind}'.{did_you_mean(kind, KINDS)} It has: {', '.join(KINDS)}."
+            )
     seen: dict[tuple[str, str], int] = {}
     per_kind: dict[str, int] = {}
     for hit in find(doc.text, tuple(kinds), tuple(regions)):

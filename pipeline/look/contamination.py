@@ -28,7 +28,9 @@ def contamination(run: Run, sets: list[Path], *, out: Path | None = None) -> dic
     curate = run.need("curate")
     table = table_of(curate, "signals")
     if "contaminated_items" not in table.column_names:
-        raise UsageError(f"{run.root}: this run has no gate that looks for evaluation items (rule set `decontaminate`).")
+        raise UsageError(
+            f"{run.root}: this run has no gate that looks for evaluation items (rule set `decontaminate`)."
+        )
     gone = set(table_of(curate, "decisions", ["doc_id"])["doc_id"].to_pylist())
     seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
     columns = (table[c].to_pylist() for c in ("doc_id", "url", "contaminated_items"))
@@ -45,7 +47,9 @@ def contamination(run: Run, sets: list[Path], *, out: Path | None = None) -> dic
             sizes[of][0] += 1
             sizes[of][1] += name in seen
             if out is not None:
-                lines[f"{of}.{'seen' if name in seen else 'clean'}.jsonl"].append(json.dumps(row, ensure_ascii=False, default=str))
+                lines[f"{of}.{'seen' if name in seen else 'clean'}.jsonl"].append(
+                    json.dumps(row, ensure_ascii=False, default=str)
+                )
     if out is not None:
         for file, rows in lines.items():
             write_bytes(out / file, ("\n".join(rows) + "\n").encode())

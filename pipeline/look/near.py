@@ -35,7 +35,9 @@ def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -
         found = connection.sql("SELECT * FROM read_parquet($s, union_by_name=true) LIMIT 0", params={"s": files["s"]})
         if signal not in found.columns or str(found.types[found.columns.index(signal)]) != "DOUBLE":
             known = [c for c, t in zip(found.columns, found.types, strict=True) if str(t) == "DOUBLE"]
-            raise UsageError(f"no number '{signal}' in this run.{did_you_mean(signal, known)} It has: {', '.join(known)}.")
+            raise UsageError(
+                f"no number '{signal}' in this run.{did_you_mean(signal, known)} It has: {', '.join(known)}."
+            )
         sides = {}
         for side, sign, order in (("below", "<", "DESC"), ("above", ">=", "ASC")):
             sides[side] = connection.sql(
@@ -53,7 +55,11 @@ def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -
 
 def _text(run: Run, doc_id: bytes) -> str:
     """The beginning of a document's text: as curated, else as it was when it was dropped."""
-    for stage, folder, column in (("curate", "data", "text"), ("curate", "decisions", "sample"), ("extract", "data", "text")):
+    for stage, folder, column in (
+        ("curate", "data", "text"),
+        ("curate", "decisions", "sample"),
+        ("extract", "data", "text"),
+    ):
         step = run.get(stage)
         if step is not None:
             for row in rows_where(step, folder, "doc_id", doc_id, ["doc_id", column]):

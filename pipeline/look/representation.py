@@ -35,7 +35,11 @@ def representation(run: Run, *, top: int = 25) -> dict[str, Any]:
     extract, curate = run.get("extract"), run.need("curate")
     if extract is None:
         raise UsageError(f"{run.root}: the texts of dropped documents are needed: give a run with an extract step.")
-    gates = dict(zip(*(table_of(curate, "decisions", ["doc_id", "gate"])[c].to_pylist() for c in ("doc_id", "gate")), strict=True))
+    gates = dict(
+        zip(
+            *(table_of(curate, "decisions", ["doc_id", "gate"])[c].to_pylist() for c in ("doc_id", "gate")), strict=True
+        )
+    )
     languages: dict[bytes, str | None] = {}
     signals = table_of(curate, "signals")
     if "language" in signals.column_names:
@@ -55,7 +59,7 @@ def representation(run: Run, *, top: int = 25) -> dict[str, Any]:
     n = sum(total.values())
     removed = n - total[None]
     rate = removed / max(n, 1)
-    rows_out = []
+    rows_out: list[dict[str, Any]] = []
     for (kind, name), counts in groups.items():
         size = sum(counts.values())
         if size < MIN_DOCUMENTS:
@@ -73,7 +77,13 @@ def representation(run: Run, *, top: int = 25) -> dict[str, Any]:
     kept: list[dict[str, Any]] = []
     for kind in dict.fromkeys(r["kind"] for r in rows_out):
         kept += [r for r in rows_out if r["kind"] == kind][:top]
-    return {"documents": n, "removed": removed, "rate": rate, "by_gate": {g: c for g, c in total.items() if g}, "groups": kept}
+    return {
+        "documents": n,
+        "removed": removed,
+        "rate": rate,
+        "by_gate": {g: c for g, c in total.items() if g},
+        "groups": kept,
+    }
 
 
 def _terms(name: str) -> tuple[list[str], dict[int, int]]:

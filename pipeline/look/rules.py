@@ -36,7 +36,7 @@ def rule_table(run: Run, *, top_pairs: int = 15) -> dict[str, Any]:
             f"CREATE TABLE flags AS SELECT *, {total} AS n FROM (SELECT bytes, before IN ({listed}) AS other, {flags} FROM docs)"
         )
         counts = connection.sql("SELECT count(*) FROM flags").fetchall()[0][0]
-        rows = []
+        rows: list[dict[str, Any]] = []
         for i, (gate, rule) in enumerate(rules):
             found = connection.sql(
                 f"SELECT count(*), coalesce(sum(bytes), 0), count(*) FILTER (n = 1 AND other IS NOT TRUE), "
@@ -44,16 +44,23 @@ def rule_table(run: Run, *, top_pairs: int = 15) -> dict[str, Any]:
             ).fetchall()[0]
             names = ("fails", "bytes", "unique", "unique_bytes")
             rows.append(
-                {"gate": gate, "reason": rule.reason, "signal": rule.signal, **dict(zip(names, map(int, found), strict=True))}
+                {
+                    "gate": gate,
+                    "reason": rule.reason,
+                    "signal": rule.signal,
+                    **dict(zip(names, map(int, found), strict=True)),
+                }
             )
-        pairs = []
+        pairs: list[dict[str, Any]] = []
         active = [i for i, r in enumerate(rows) if r["fails"]]
         for k, i in enumerate(active):
             rest = active[k + 1 :]
             if not rest:
                 continue
             query = ", ".join(f"count(*) FILTER (f{j})" for j in rest)
-            for j, both in zip(rest, connection.sql(f"SELECT {query} FROM flags WHERE f{i}").fetchall()[0], strict=True):
+            for j, both in zip(
+                rest, connection.sql(f"SELECT {query} FROM flags WHERE f{i}").fetchall()[0], strict=True
+            ):
                 if both:
                     either = rows[i]["fails"] + rows[j]["fails"] - both
                     names_of = [f"{rows[x]['gate']}.{rows[x]['reason']}" for x in (i, j)]

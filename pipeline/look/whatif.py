@@ -34,8 +34,10 @@ def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> dict[str, Any]:
     connection = duckdb.connect()
     try:
         load_documents(connection, curate, [r.signal for rules in old.values() for r in rules])
-        connection.execute(f"CREATE TABLE verdict AS SELECT url, host, language, bytes, before, "
-                           f"{_first_gate(new, order)} AS after FROM docs")
+        connection.execute(
+            f"CREATE TABLE verdict AS SELECT url, host, language, bytes, before, "
+            f"{_first_gate(new, order)} AS after FROM docs"
+        )
         return {
             "set": list(sets),
             "gates": _records(connection, _BY_GATE),
@@ -79,7 +81,9 @@ def load_documents(connection: duckdb.DuckDBPyConnection, curate: Any, signals: 
     needs are never read."""
     connection.execute("SET preserve_insertion_order = false")
     files = {"s": [str(p) for p in curate.files("signals")], "d": [str(p) for p in curate.files("decisions")]}
-    found = connection.sql("SELECT * FROM read_parquet($s, union_by_name=true) LIMIT 0", params={"s": files["s"]}).columns
+    found = connection.sql(
+        "SELECT * FROM read_parquet($s, union_by_name=true) LIMIT 0", params={"s": files["s"]}
+    ).columns
     wanted = ["doc_id", "url", "host", "bytes", *dict.fromkeys([*signals, "language"])]
     columns = ", ".join(f'"{c}"' if c in found else f'NULL::VARCHAR AS "{c}"' for c in wanted)
     connection.execute(

@@ -15,4 +15,17 @@ from pipeline.signals import (
     url,
 )
 
-__all__ = ["contamination", "datatrove", "document", "language", "lines", "perplexity", "phrases", "quality", "repetition", "text", "toxicity", "url"]
+__all__ = [
+    "contamination",
+    "datatrove",
+    "document",
+    "language",
+    "lines",
+    "perplexity",
+    "phrases",
+    "quality",
+    "repetition",
+    "text",
+    "toxicity",
+    "url",
+]

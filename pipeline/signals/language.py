@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 import numpy.typing as npt
 
 from pipeline.core.batch import TextBatch
@@ -47,5 +46,3 @@ def paragraphs(docs: list[Doc], *, model: str = "lid.176") -> tuple[list[float |
         shares.append(max(by_label.values()) / sum(by_label.values()) if by_label else None)
         counts.append(float(len(by_label)) if by_label else None)
     return shares, counts
-
-

@@ -13,7 +13,9 @@ from pipeline.core.schema import Doc
 BUCKETS = ("head", "middle", "tail")
 
 
-@signal("perplexity", "perplexity_bucket", batch=True, files=("model",), text=("perplexity_bucket",), requires=("model",))
+@signal(
+    "perplexity", "perplexity_bucket", batch=True, files=("model",), text=("perplexity_bucket",), requires=("model",)
+)
 def perplexity(docs: list[Doc], *, model: str = "") -> tuple[list[float | None], list[str | None]]:
     """Perplexity per word, lower for text like the model's, and the bucket by the model's cut points: head, middle,
     tail (Wenzek et al. 2020, CCNet, section 3.2). Null where there is no model for the language, no word, or no cut.

@@ -83,7 +83,9 @@ def _split(docs: list[Doc]) -> tuple[TextBatch, npt.NDArray[Any], npt.NDArray[An
 def _positive(path: str) -> tuple[FastText, int]:
     model = load_fasttext(path)
     if POSITIVE not in model.labels:
-        raise RecipeError(f"{path}: a classifier needs the label '{POSITIVE}', this has: {', '.join(model.labels[:5])}.")
+        raise RecipeError(
+            f"{path}: a classifier needs the label '{POSITIVE}', this has: {', '.join(model.labels[:5])}."
+        )
     return model, model.labels.index(POSITIVE)
 
 

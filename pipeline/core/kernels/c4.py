@@ -46,10 +46,7 @@ WHITE_SPACE, LINE_BREAK, CITATION = 8, 9, 10
 def _at(data, i, hi, text):  # type: ignore[no-untyped-def]
     if i + len(text) > hi:
         return False
-    for k in range(len(text)):
-        if data[i + k] != text[k]:
-            return False
-    return True
+    return all(data[i + k] == text[k] for k in range(len(text)))
 
 
 @njit(cache=True)
@@ -93,7 +90,7 @@ def _sentence_ends(data, i, hi, flags):  # type: ignore[no-untyped-def]
 def _read(data, lo, hi, flags):  # type: ignore[no-untyped-def]
     """(outcomes as bits, sentences) of a line: 1 lorem ipsum, 2 javascript, 4 policy phrase, 8 curly bracket. ASCII
     case is ignored."""
-    outcome = 0
+    outcome = np.int64(0)
     sentences = 1
     i = lo
     while i < hi:

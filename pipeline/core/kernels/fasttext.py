@@ -155,7 +155,7 @@ def _word_rows(data, start, end, word, eos, subword, n_words, out, at):  # type:
 @njit(cache=True)
 def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hashes, memo):  # type: ignore[no-untyped-def]
     """Mean of the rows of all features of data[lo:hi]; returns how many there are."""
-    keys, ids, n_words, n_entries = vocabulary
+    keys, ids, n_words, _n_entries = vocabulary
     _, maxn, bucket, word_ngrams, bits, pruned = subword
     memo_keys, memo_starts, memo_counts, pool, used, sums = memo
     dim = len(hidden)

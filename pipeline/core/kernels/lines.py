@@ -159,7 +159,7 @@ def cut(data, lo, hi, flags, how, spans):  # type: ignore[no-untyped-def]
                 continue
             i = j
             continue
-        if how == NEWLINES or how == BLANK_LINES:
+        if how in (NEWLINES, BLANK_LINES):
             while j < hi and data[j] == 10:
                 j += 1
             if how == BLANK_LINES and j - i < 2:
