@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml requirements.lock pipeline/models.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=$(CURDIR)/requirements.lock $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[train,extractor,dev]'
 	$(BIN)/winnow models add lid.176
-	$(BIN)/winnow extractor compile
+	$(BIN)/winnow compile
 	@touch $@
 
 demo: $(STAMP)

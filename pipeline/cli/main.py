@@ -161,12 +161,18 @@ def tokenizer_train(
         _print_step(made, as_json)
 
 
-@extractor_app.command("compile")
-def extractor_compile() -> None:
-    """Compile the extractor's kernels now rather than in the first run; about a minute, once."""
-    from pipeline.extract.fast.engine import compile_kernels
+@app.command("compile")
+def compile_all() -> None:
+    """Compile all kernels now rather than in the first run; a minute or two, once."""
+    import time
 
-    print(f"compiled kernels are in place ({compile_kernels():.0f} s)")
+    from pipeline.curate.gates import compile_kernels as compile_curation
+    from pipeline.extract.fast.engine import compile_kernels as compile_extractor
+
+    began = time.monotonic()
+    compile_extractor()
+    compile_curation()
+    print(f"compiled kernels are in place ({time.monotonic() - began:.0f} s)")
 
 
 @extractor_app.command("train")

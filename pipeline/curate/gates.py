@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pipeline.edits
 import pipeline.matching
 import pipeline.signals  # noqa: F401 - these imports register the built-ins
-from pipeline.core.errors import RecipeError, did_you_mean
+from pipeline.core.errors import MissingModelError, RecipeError, did_you_mean
 from pipeline.core.files import sha256_file
 from pipeline.core.registry import REGISTRY, EditDef, MatchDef, SignalDef, load_plugins, resolve
 from pipeline.core.rules import RuleSet, configure, load_rule_set
@@ -232,3 +232,26 @@ def _check_keep(keep: Sequence[str], where: str) -> None:
     for item in keep:
         if item.removeprefix("-") not in known:
             raise RecipeError(f"{where}: curate.keep: no field or signal '{item}'.{did_you_mean(item, known)}")
+
+
+def compile_kernels() -> None:
+    """Run every built-in signal and edit once, so that workers find their kernels compiled on disk.
+
+    Models that are not installed are left out: they compile when they are first used.
+    """
+    from pipeline.core.batch import TextBatch
+    from pipeline.core.registry import measure
+    from pipeline.core.schema import Doc
+    from pipeline.decontaminate.sets import gram_index
+
+    doc = Doc(b"0" * 16, "Some words, some words.\n\nこれは文です。 [1]\n" * 3, url="http://a.b/", host="a.b")
+    names = [n for n, d in REGISTRY.signals.items() if not d.requires and n == d.names[0]]
+    try:
+        curation = build(CurateConfig(gates=["c4_lines"]), SignalsConfig(), extra_signals=names)
+    except MissingModelError:
+        names = [n for n in names if "model" not in REGISTRY.signals[n].params]
+        curation = build(CurateConfig(gates=["c4_lines"]), SignalsConfig(), extra_signals=names)
+    for first, params in curation.signal_params.items():
+        measure(REGISTRY.signals[first], [doc], dict(params))
+    list(curation.gates[0].edit.fn(doc, **curation.gates[0].params))
+    gram_index([("a", (doc.text,))], 13).matches(TextBatch([doc.text]))

@@ -10,9 +10,10 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,17 @@ class GramIndex:
 
 @cache
 def build_index(paths: tuple[str, ...], ngram: int) -> GramIndex:
-    """Index sets.
+    """Index sets, once per process. Raises: DataError for a set that cannot be read, or if no item has enough words."""
+    return gram_index(((i.name, i.texts) for path in paths for i in read_items(Path(path))), ngram)
+
+
+def gram_index(items: Iterable[tuple[str, Sequence[str]]], ngram: int) -> GramIndex:
+    """Index the n-grams of items (name, texts).
 
     Texts of at least `ngram` words give all their n-grams; texts of MIN_WORDS to ngram - 1 words are one n-gram of their
     own length. An item none of whose texts is that long gives all its texts in one.
 
-    Raises: DataError for a set that cannot be read, or if no item has enough words.
+    Raises: DataError if no item has enough words.
     """
     from pipeline.core.kernels.grams import gram_hashes, gram_table
 
@@ -177,15 +183,15 @@ def build_index(paths: tuple[str, ...], ngram: int) -> GramIndex:
         owners.append(np.full(len(grams), owner, np.int64))
         return True
 
-    for path in paths:
-        for item in read_items(Path(path)):
-            words = TextBatch(list(item.texts)).words
-            parts = [words.hashes[a:b] for a, b in zip(words.first[:-1], words.first[1:], strict=True)]
-            names.append(item.name)
-            if not any(add(p, len(names) - 1) for p in parts) and not add(words.hashes, len(names) - 1):
-                unreachable.append(item.name)
+    for name, texts in items:
+        words = TextBatch(list(texts)).words
+        parts = [words.hashes[a:b] for a, b in pairwise(words.first.tolist())]
+        names.append(name)
+        added = [add(p, len(names) - 1) for p in parts]
+        if not any(added) and not add(words.hashes, len(names) - 1):
+            unreachable.append(name)
     if not keys:
-        raise DataError(f"evaluation sets {', '.join(paths)}: no item has {MIN_WORDS} words.")
+        raise DataError(f"evaluation sets: none of {len(names):,} items has {MIN_WORDS} words.")
     flat, who = np.concatenate(keys), np.concatenate(owners)
     order = np.lexsort((who, flat))
     flat, who = flat[order], who[order]

@@ -46,7 +46,10 @@ WHITE_SPACE, LINE_BREAK, CITATION = 8, 9, 10
 def _at(data, i, hi, text):  # type: ignore[no-untyped-def]
     if i + len(text) > hi:
         return False
-    return all(data[i + k] == text[k] for k in range(len(text)))
+    k = 0
+    while k < len(text) and data[i + k] == text[k]:
+        k += 1
+    return k == len(text)
 
 
 @njit(cache=True)
