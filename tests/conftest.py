@@ -16,6 +16,7 @@ from warcio.warcwriter import WARCWriter
 from examples.hosts import GARDEN, Server, start
 from pipeline.cli.progress import Bars
 from pipeline.cli.stages import load_recipe, run_recipe
+from pipeline.curate.gates import compile_kernels
 from pipeline.look.run import Run, open_run
 
 QUIET = Bars(quiet=True)
@@ -143,3 +144,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
     write_jsonl(folder / "texts" / "all.jsonl", corpus_rows())
     recipe = write_recipe(folder, '[extract]\ninputs = ["texts"]\n' + TOKENS + TRAIN)
     return run(recipe, folder / "runs", workers=2)
+
+
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """Load (or compile) the kernels now: under hypothesis's tracer that takes minutes."""
+    compile_kernels()

@@ -23,6 +23,8 @@ from pipeline.core.schema import Doc
 from pipeline.curate.gates import CLASSIFIERS_DIR, CurateConfig, SignalsConfig, build
 from pipeline.models import find_model
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 SENTENCES = [
     "Der Hund läuft durch den Wald und sucht seinen Ball.", "Le chat dort sur le canapé du salon.", "今日は天気がいいですね。",
     "The quick brown fox jumps over the lazy dog.", "Это предложение написано по-русски.", "هذه جملة باللغة العربية.",

@@ -23,6 +23,8 @@ from pipeline.look.run import open_run, table_of
 from pipeline.signals.url import plain_address, plain_host
 from tests.conftest import article, run, write_jsonl
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 @pytest.mark.parametrize(
     ("text", "kind"),

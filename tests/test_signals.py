@@ -18,6 +18,8 @@ from pipeline.core.schema import Doc
 from pipeline.curate.gates import CurateConfig, SignalsConfig, build, builtin_rule_sets
 from pipeline.edits.lines import c4_lines, odd_line, refinedweb_lines
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 ALPHABET = st.sampled_from(
     [
         *"abcdeE zZ 012.,!?#-'’_(){}[]\n\n\n\t\r…•", "the ", "of ", "é", "Ä", "ß", "Σ", "ς", "и", "ि", "ह", "ा", "न्", "中",

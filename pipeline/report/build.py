@@ -15,6 +15,8 @@ from pipeline.core.dataset import Dataset
 from pipeline.core.files import write_bytes
 from pipeline.core.rules import Rule
 from pipeline.look.explain import rules_of
+from pipeline.look.representation import representation
+from pipeline.look.rules import rule_table
 from pipeline.look.run import Run, open_run, table_of
 from pipeline.look.stats import histogram, stats
 from pipeline.report import svg
@@ -23,6 +25,8 @@ SAMPLES_PER_REASON = 2
 KEPT_SAMPLES = 6
 SAMPLE_CHARS = 400
 MAX_CHARTS = 24
+NOTABLE_Z = 2.0  # standard errors from the rate of all documents
+MAX_GROUPS = 30
 
 
 def write_report(root: Path, out: Path) -> Path:
@@ -37,6 +41,8 @@ def write_report(root: Path, out: Path) -> Path:
         s=facts,
         funnel=_funnel(facts),
         charts=_charts(run),
+        unique=_unique(run),
+        groups=_groups(run),
         kept=_kept(run),
         dropped=_dropped(run),
         tokenizer=_tokenizer(run),
@@ -63,6 +69,22 @@ def _funnel(s: dict[str, Any]) -> list[dict[str, Any]]:
             rows.append({"name": gate["gate"], "left": left, "gone": gate["documents"], "bytes": gate["bytes"]})
     top = max((r["left"] for r in rows), default=0) or 1
     return [{**r, "share": r["left"] / top, "gone_share": r["gone"] / top} for r in rows]
+
+
+def _unique(run: Run) -> dict[str, int]:
+    """"gate.reason" -> documents that only this rule of the run keeps out."""
+    if run.get("curate") is None:
+        return {}
+    return {f"{r['gate']}.{r['reason']}": r["unique"] for r in rule_table(run)["rules"]}
+
+
+def _groups(run: Run) -> dict[str, Any] | None:
+    """Groups of documents that curation removes more (or less) often than others."""
+    if run.get("curate") is None or run.get("extract") is None:
+        return None
+    found = representation(run)
+    shown = [g for g in found["groups"] if g["kind"] != "host" and abs(g["z"]) >= NOTABLE_Z]
+    return {**found, "groups": shown[:MAX_GROUPS]}
 
 
 def _charts(run: Run) -> list[dict[str, Any]]:
