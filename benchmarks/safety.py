@@ -37,12 +37,14 @@ ABOUT = {
     "hate speech and offensive language are positive), surge-ai/toxicity (MIT), Wikipedia talk comments of Dixon et al. "
     "2018 (CC-BY-SA-3.0 text, Apache-2.0 repository) and, as negatives, paragraphs of public-domain books and of "
     "Wikipedia (WikiText-2, CC-BY-SA-3.0).\n\n"
+    "Sentences around identity terms, harmless and hostile, were added (benchmarks/safety.py has them).\n\n"
     "Limits: the positive tweets were collected by offensive words and much of them is African-American English, which "
     "such models flag too readily; irony, quotation and reclaimed words are beyond it; other languages too. Do not use it "
     "to judge people.",
     "hate_en": "Hate against groups, and sexism, in English. Trained on EDOS (Kirk et al. 2023, CC0), ToxiGen prompts "
     "(Hartvigsen et al. 2022, MIT), the hate class of Davidson et al. 2017 (MIT) against its harmless class and, as "
     "negatives, paragraphs of public-domain books and of Wikipedia (WikiText-2, CC-BY-SA-3.0).\n\n"
+    "Sentences around identity terms, harmless and hostile, were added (benchmarks/safety.py has them).\n\n"
     "Limits: it leans on identity terms, see the gap in docs/safety.md; implicit hate is hard for a model of words; other "
     "languages are beyond it. Do not use it to judge people.",
 }
@@ -75,6 +77,31 @@ def prose(data: Path) -> list[Example]:
     return [Example(t, False, "prose") for t in [*found, *(p[:500] for p in wikitext(data))]]
 
 
+# Sentences of our own around identity terms, harmless and hostile, so that a term alone says nothing to the models
+HARMLESS = (
+    "{} people live in this town", "my neighbour is {}", "she writes about {} history", "the {} centre opened in May",
+    "a support group for {} teenagers and their parents", "he is a proud {} man", "{} rights were debated in parliament",
+    "the film tells the story of a {} couple", "they met at a {} film festival", "our {} friends came to dinner", "I am {}",
+    "being {} is nothing to be ashamed of", "the survey asked {} voters", "a {} author won the prize this year",
+    "{} families celebrate together", "resources for {} students", "as a {} woman I want to be heard", "news for {} readers",
+    "{} artists of the last century", "the first {} mayor of the city", "we welcome {} guests", "my sister married a {} teacher",
+    "a study of {} and other patients", "the {} club meets on Thursdays", "books by {} writers", "thank you to our {} volunteers",
+)  # fmt: skip
+HOSTILE = (
+    "i hate {} people", "{} people are disgusting", "get rid of all {} scum", "all {} people should be shot",
+    "shut up you stupid {} bitch", "{} people are vermin and criminals", "go back to where you came from you {} filth",
+    "every {} idiot deserves a beating", "{} people ruin this country", "nobody wants you here you {} freak",
+)  # fmt: skip
+
+
+def identity_sentences() -> list[Example]:
+    terms = sorted(IDENTITIES)
+    return [
+        *(Example(s.format(t), False, "identity") for t in terms for s in HARMLESS),
+        *(Example(s.format(t), True, "identity") for t in terms for s in HOSTILE),
+    ]
+
+
 def tasks(data: Path) -> dict[str, list[Example]]:
     """Examples for the two models, without the prose."""
     toxic, hate = [], []
@@ -101,6 +128,7 @@ def toxicity(data: Path, out: Path | None) -> None:
     for name, examples in tasks(data).items():
         with tempfile.TemporaryDirectory() as folder:
             path = (out or Path(folder)) / f"{name}.bin"
+            examples = [*examples, *identity_sentences()]
             found = train_and_measure([*examples, *clean], path, name=name, about=ABOUT[name])
             same = path.read_bytes() == (CLASSIFIERS_DIR / f"{name}.bin").read_bytes()
             print(
@@ -114,7 +142,7 @@ def toxicity(data: Path, out: Path | None) -> None:
                     )
                 )
             print("  transfer (trained without a set, measured on all of it):")
-            for left in sorted({e.source for e in examples}):
+            for left in sorted({e.source for e in examples} - {"identity"}):
                 rest = [e for e in [*examples, *clean] if e.source != left]
                 other = Path(folder) / "transfer.bin"
                 train([e for e in rest if not is_held_out(e.text)], other)

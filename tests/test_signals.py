@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -270,3 +274,42 @@ def test_every_rule_set_has_its_signals_and_says_where_it_comes_from() -> None:
     tables: dict[str, dict[str, Any]] = {}
     usable = [n for n in sets if n not in ("language", "ccnet", "decontaminate")]
     build(CurateConfig(gates=usable), SignalsConfig(tables))
+
+
+BOUNDED = """
+import random
+from pipeline.core.batch import TextBatch
+from pipeline.core.ngram_lm import load_ngram_model, train_ngram_model, save_ngram_model
+from pipeline.core.registry import REGISTRY, measure
+from pipeline.core.schema import Doc
+from pipeline.curate.gates import CurateConfig, SignalsConfig, build
+from pipeline.decontaminate.sets import gram_index
+from pathlib import Path
+import sys
+
+rng = random.Random(1)
+pieces = ["the ", "word ", ".", "...", "…", "\\n", "\\n\\n", "\\r\\n", "\\u2028", "é", "中", "日本", "ไทย", "😀", "[1]",
+          "{", "don't ",
+          "use cookies ", "</s> ", "__label__x ", " ", "\\u00a0", "x" * 1100]
+texts = ["", " ", "\\n", "a", "é", "😀", "...", "[", "[1", "'", "a'", "word " * 40]
+texts += ["".join(rng.choices(pieces, k=rng.randrange(60))) for _ in range(120)]
+names = [n for n, d in REGISTRY.signals.items() if not d.requires and n == d.names[0]]
+curation = build(CurateConfig(gates=["c4_lines"]), SignalsConfig(), extra_signals=names)
+docs = [Doc(i.to_bytes(16, "big"), t) for i, t in enumerate(texts)]
+for first, params in curation.signal_params.items():
+    measure(REGISTRY.signals[first], docs, dict(params))
+for doc in docs:
+    list(curation.gates[0].edit.fn(doc, end_mark=bool(len(doc.text) % 2)))
+gram_index([("a", (t,)) for t in texts], 13).matches(TextBatch(texts))
+path = Path(sys.argv[1]) / "m.npz"
+save_ngram_model(train_ngram_model(texts, order=4), path)
+load_ngram_model(str(path)).perplexity(texts)
+"""
+
+
+def test_kernels_stay_inside_their_arrays(pytestconfig: pytest.Config, tmp_path: Path) -> None:
+    cache = pytestconfig.rootpath / ".pytest_cache" / "numba-with-bounds-checks"
+    environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", BOUNDED, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -72,7 +72,7 @@ def _funnel(s: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _unique(run: Run) -> dict[str, int]:
-    """"gate.reason" -> documents that only this rule of the run keeps out."""
+    """ "gate.reason" -> documents that only this rule of the run keeps out."""
     if run.get("curate") is None:
         return {}
     return {f"{r['gate']}.{r['reason']}": r["unique"] for r in rule_table(run)["rules"]}
