@@ -17,7 +17,7 @@ from pipeline.core.schema import Doc
 from pipeline.curate.gates import CurateConfig, SignalsConfig, build
 from pipeline.decontaminate.sets import build_index, read_items
 from pipeline.edits.contamination import cut_contamination
-from pipeline.edits.pii import find, pii
+from pipeline.edits.pii import REGIONS, cards, digit_windows, find, ibans, identities, ips, phones, pii
 from pipeline.look.contamination import contamination
 from pipeline.look.run import open_run, table_of
 from pipeline.signals.url import plain_address, plain_host
@@ -75,6 +75,23 @@ def test_hits_never_overlap_and_lie_in_the_text(text: str) -> None:
     hits = find(text)
     assert all(0 <= h.start < h.end <= len(text) for h in hits)
     assert all(a.end <= b.start for a, b in itertools.pairwise(hits))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(
+            ["GB82 WEST 1234 5698 7654 32", "4111 1111 1111 1111", "536-90-4399", "call (415) 555-2671", "+44 20 7946 0958",
+             "RSSMRA85T10A562S", "81.2.69.142", "AB123456C", "lorem ipsum dolor sit amet consectetur ", "in 2019, ", "12 ", "\n"]
+        ),
+        max_size=8,
+    ).map(" ".join)
+)  # fmt: skip
+def test_looking_at_digits_only_misses_nothing(text: str) -> None:
+    whole = [(0, len(text))]
+    for finder in (ibans, cards, identities, lambda t, w: phones(t, REGIONS, w)):
+        assert list(finder(text, digit_windows(text, 6))) == list(finder(text, whole))
+    assert list(ips(text, digit_windows(text, 4))) == list(ips(text, whole))
 
 
 def test_no_secret_reaches_a_sidecar(tmp_path: Path) -> None:

@@ -11,6 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
+
+from pipeline.core.chars import DIGIT, char_tables
 from pipeline.core.errors import RecipeError, did_you_mean
 from pipeline.core.registry import Span, edit
 from pipeline.core.schema import Doc
@@ -24,12 +27,44 @@ class Hit(NamedTuple):
     kind: str
 
 
+DIGIT_GAP = 12  # characters between two digits of one number, at most (letters of an identity number, separators)
+MARGIN = 40  # characters around the digits that a pattern may need
+
+
+def digit_windows(text: str, at_least: int) -> list[tuple[int, int]]:
+    """[start, end) of the parts of a text that have so many digits close together; patterns look nowhere else."""
+    codes = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
+    flags = char_tables()[0]
+    places = np.flatnonzero(flags[np.minimum(codes, len(flags) - 1)] & DIGIT)
+    if len(places) < at_least:
+        return []
+    breaks = np.flatnonzero(np.diff(places) > DIGIT_GAP)
+    first, last = places[np.append(0, breaks + 1)], places[np.append(breaks, len(places) - 1)]
+    count = np.diff(np.concatenate(([-1], breaks, [len(places) - 1])))
+    windows: list[tuple[int, int]] = []
+    for lo, hi in zip(first[count >= at_least].tolist(), last[count >= at_least].tolist(), strict=True):
+        lo, hi = max(lo - MARGIN, 0), min(hi + MARGIN, len(text))
+        if windows and lo <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], hi)
+        else:
+            windows.append((lo, hi))
+    return windows
+
+
+def _matches(pattern: re.Pattern[str], text: str, windows: list[tuple[int, int]]) -> Iterator[re.Match[str]]:
+    for lo, hi in windows:
+        yield from pattern.finditer(text, lo, hi)
+
+
 # Local part and domain as RFC 5321 allows them in practice: no quoted local parts, a top-level label of letters.
 _EMAIL = re.compile(
     r"(?<![\w.+%-])[^\W_][\w.%+-]{0,63}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+(?:xn--[a-z0-9-]{2,59}|[^\W\d_]{2,63})(?![\w-])"
 )
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
+
+
+_MAYBE_IPV6 = re.compile(r"::|:[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:")
 
 
 def emails(text: str) -> Iterator[Hit]:
@@ -39,11 +74,12 @@ def emails(text: str) -> Iterator[Hit]:
             yield Hit(m.start(), m.end(), "email")
 
 
-def ips(text: str) -> Iterator[Hit]:
+def ips(text: str, windows: list[tuple[int, int]]) -> Iterator[Hit]:
     """Public IPv4 and IPv6 addresses. Private, loopback, link-local and documentation addresses identify nobody and
     stay, as do version numbers with a part over 255."""
-    for pattern in (_IPV4, _IPV6):
-        for m in pattern.finditer(text):
+    whole = [(0, len(text))] if _MAYBE_IPV6.search(text) else []
+    for pattern, where in ((_IPV4, windows), (_IPV6, whole)):
+        for m in _matches(pattern, text, where):
             try:
                 public = ipaddress.ip_address(m[0]).is_global
             except ValueError:
@@ -55,11 +91,11 @@ def ips(text: str) -> Iterator[Hit]:
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9])")
 
 
-def ibans(text: str) -> Iterator[Hit]:
+def ibans(text: str, windows: list[tuple[int, int]]) -> Iterator[Hit]:
     """Bank accounts whose country, length and check digits are right (ISO 13616, mod 97)."""
     from stdnum import iban
 
-    for m in _IBAN.finditer(text):
+    for m in _matches(_IBAN, text, windows):
         found = m[0]
         while found and not iban.is_valid(found, check_country=False):  # a following word may look like a last group
             found = found.rpartition(" ")[0]
@@ -73,11 +109,11 @@ _CARD = re.compile(r"(?<![\w.,+-])\d(?:[ -]?\d){11,18}(?![\w]|[.,-]\d)")
 _CARD_PREFIX = re.compile(r"4|5[0-9]|2(?:2[2-9]|[3-6]|7[01]|720)|3[0-9]|6[0-9]|1800|2131")
 
 
-def cards(text: str) -> Iterator[Hit]:
+def cards(text: str, windows: list[tuple[int, int]]) -> Iterator[Hit]:
     """Payment cards: 12 to 19 digits with a scheme's first digits and a right check digit (ISO/IEC 7812, Luhn)."""
     from stdnum import luhn
 
-    for m in _CARD.finditer(text):
+    for m in _matches(_CARD, text, windows):
         digits = m[0].replace(" ", "").replace("-", "")
         if _CARD_PREFIX.match(digits) and len(set(digits)) > 1 and luhn.is_valid(digits):
             yield Hit(m.start(), m.end(), "card")
@@ -103,7 +139,7 @@ PHONE_CONTEXT_CHARS = 60
 UNNAMED_DIGITS = 9  # a shorter national number needs a word that says what it is: it may be a house and a street number
 
 
-def phones(text: str, regions: tuple[str, ...]) -> Iterator[Hit]:
+def phones(text: str, regions: tuple[str, ...], windows: list[tuple[int, int]]) -> Iterator[Hit]:
     """Telephone numbers by the rules of libphonenumber.
 
     An international number (+...) has to be possible; a national one valid in one of the regions, of nine digits or
@@ -111,7 +147,7 @@ def phones(text: str, regions: tuple[str, ...]) -> Iterator[Hit]:
     """
     import phonenumbers
 
-    for m in _PHONE.finditer(text):
+    for m in _matches(_PHONE, text, windows):
         found = m[0].rstrip(" .-/(")
         core = re.split(r"\s?(?:x|ext|#)", found)[0]
         digits = sum(c.isdigit() for c in core)
@@ -157,10 +193,10 @@ _IDENTITIES: dict[str, tuple[re.Pattern[str], str]] = {
 }
 
 
-def identities(text: str) -> Iterator[Hit]:
+def identities(text: str, windows: list[tuple[int, int]]) -> Iterator[Hit]:
     """Social security and national identity numbers of eleven countries; checksums where they have one."""
     for pattern, module in _IDENTITIES.values():
-        for m in pattern.finditer(text):
+        for m in _matches(pattern, text, windows):
             if not module or _stdnum(module)(m[0]):
                 yield Hit(m.start(), m.end(), "ssn")
 
@@ -173,6 +209,7 @@ def _stdnum(module: str) -> Callable[[str], bool]:
 
 
 _BITCOIN = re.compile(r"(?<![A-Za-z0-9])(?:[13][1-9A-HJ-NP-Za-km-z]{25,34}|bc1[02-9ac-hj-np-z]{11,71})(?![A-Za-z0-9])")
+_LONG = re.compile(r"[A-Za-z0-9]{14,}")
 _ETHEREUM = re.compile(r"(?<![A-Za-z0-9])0x[0-9A-Fa-f]{40}(?![A-Za-z0-9])")
 
 
@@ -180,11 +217,12 @@ def wallets(text: str) -> Iterator[Hit]:
     """Bitcoin addresses with a right checksum (base58check, bech32) and Ethereum addresses."""
     from stdnum import bitcoin
 
-    for m in _BITCOIN.finditer(text):
-        if bitcoin.is_valid(m[0]):
+    for token in _LONG.finditer(text):
+        for m in _BITCOIN.finditer(text, token.start(), token.end()):
+            if bitcoin.is_valid(m[0]):
+                yield Hit(m.start(), m.end(), "crypto")
+        for m in _ETHEREUM.finditer(text, token.start(), token.end()):
             yield Hit(m.start(), m.end(), "crypto")
-    for m in _ETHEREUM.finditer(text):
-        yield Hit(m.start(), m.end(), "crypto")
 
 
 # Keys and tokens whose form their issuers document
@@ -205,8 +243,17 @@ _SECRETS = re.compile(
 )
 
 
+# One of these is in every secret, and in few texts
+_SECRET_MARKS = (
+    "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AIza", "ya29.", "_live_", "_test_",
+    "sk-", "npm_", "pypi-", "hf_", "SG.", "eyJ", "PRIVATE KEY",
+)  # fmt: skip
+
+
 def secrets(text: str) -> Iterator[Hit]:
     """Access keys, tokens and private keys."""
+    if not any(mark in text for mark in _SECRET_MARKS):
+        return
     for m in _SECRETS.finditer(text):
         yield Hit(m.start(), m.end(), "secret")
 
@@ -217,9 +264,10 @@ REGIONS = ("US", "GB", "DE", "FR", "IN", "BR", "AU", "IT", "ES", "CH", "SE", "DK
 
 def find(text: str, kinds: tuple[str, ...] = KINDS, regions: tuple[str, ...] = REGIONS) -> list[Hit]:
     """Everything of these kinds, in the order of the text, without overlaps: of two the earlier kind of KINDS wins."""
+    few, many = digit_windows(text, 4), digit_windows(text, 6)
     finders: dict[str, Callable[[str], Iterator[Hit]]] = {
-        "email": emails, "ip": ips, "secret": secrets, "crypto": wallets, "iban": ibans, "card": cards,
-        "ssn": identities, "phone": lambda t: phones(t, regions),
+        "email": emails, "ip": lambda t: ips(t, few), "secret": secrets, "crypto": wallets, "iban": lambda t: ibans(t, many),
+        "card": lambda t: cards(t, many), "ssn": lambda t: identities(t, many), "phone": lambda t: phones(t, regions, many),
     }  # fmt: skip
     taken: list[Hit] = []
     for kind in KINDS:
