@@ -105,14 +105,16 @@ def show_explain(e: dict[str, Any]) -> None:
                 note = f" ({plain(d['note'])})" if d.get("note") else ""
                 print(f"  dropped at {stage}, gate {d['gate']}: {', '.join(d['reasons'])}{kept}{note}")
         if life.get("checks"):
-            print("\n  gate                reason                    signal                       value      bound")
+            wide = [max(len(c[k]) for c in life["checks"]) + 2 for k in ("gate", "reason", "signal")]
+            print(f"\n  {'gate':<{wide[0]}}{'reason':<{wide[1]}}{'signal':<{wide[2]}}{'value':>10}   bound")
         for c in life.get("checks", []):
             value = "-" if c["value"] is None else c["value"] if isinstance(c["value"], str) else f"{c['value']:.4g}"
             mark = {True: " ", False: "x", None: "?"}[c["passed"]]
             bound = f"in {','.join(c['one_of'])}" if c["one_of"] else ""
             bound += f">= {c['min']:g} " if c["min"] is not None else ""
             bound += f"<= {c['max']:g}" if c["max"] is not None else ""
-            print(f"{mark} {c['gate']:<20}{c['reason']:<26}{c['signal']:<24}{value:>10}   {bound}")
+            names = "".join(f"{c[k]:<{w}}" for k, w in zip(("gate", "reason", "signal"), wide, strict=True))
+            print(f"{mark} {names}{value:>10}   {bound}")
         for edit in life.get("edits", []):
             print(f"  edit {edit['gate']}: {edit['kind']} at characters {edit['start']}-{edit['end']}")
         for copy in life.get("copies", []):

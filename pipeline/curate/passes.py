@@ -177,7 +177,8 @@ def _gates(docs: list[Doc], rows: list[int], args: PassArgs, out: _Out) -> None:
 
 def _rule_gate(gate: Gate, alive: dict[int, Doc], dead: dict[int, Doc], curation: Curation, out: _Out) -> None:
     assert gate.rules is not None
-    everyone = [*alive.values(), *dead.values()]
+    # in the order of rows, whoever was dropped: the same texts are the same batch, and their words are split once
+    everyone = [doc for _, doc in sorted([*alive.items(), *dead.items()], key=lambda pair: pair[0])]
     done: set[str] = set()
     for name in gate.rules.signals:
         found = curation.signal_def(name)
