@@ -79,16 +79,20 @@ class EditDef:
 class MatchDef:
     """`fn(doc, **params)` gives keys; documents that share one are candidates for being copies.
 
+    With `batch` it is `fn(docs, **params)` -> (places, keys): for every key the place of its document in `docs`, int64,
+    and 16 bytes, uint8 of shape (keys, 16), spread evenly over all values.
+
     `similarity(doc_a, doc_b, **params)` in [0, 1] verifies a candidate pair before anything is dropped; the pair
     holds when it reaches the match's `min_similarity`. Without it a shared key is proof enough (exact match).
     """
 
     name: str
-    fn: Callable[..., Iterable[bytes]]
+    fn: Callable[..., Any]
     similarity: Callable[..., float] | None
     reason: str
     version: int
     files: tuple[str, ...]
+    batch: bool = False
     params: dict[str, Param] = field(default_factory=dict)
 
 
@@ -184,13 +188,14 @@ def match(
     reason: str = "",
     version: int = 1,
     files: Sequence[str] = (),
+    batch: bool = False,
 ) -> Callable[[F], F]:
-    """Register a function that gives the keys under which copies of a document meet."""
+    """Register a function that gives the keys under which copies of a document meet (see `MatchDef`)."""
 
     def register(fn: F) -> F:
         _claim(name, {**REGISTRY.edits, **REGISTRY.matches}, fn)
         REGISTRY.matches[name] = MatchDef(
-            name, fn, similarity, reason or f"{name}_copy", version, tuple(files), params_of(fn)
+            name, fn, similarity, reason or f"{name}_copy", version, tuple(files), batch, params_of(fn)
         )
         return fn
 

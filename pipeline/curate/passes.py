@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -258,17 +260,33 @@ def _write_keys(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
     for name, _ in columns:
         if name not in KEEP_FIELDS and out.alive and name not in out.alive[0].signals:
             raise StepError(f"curate.keep: signal '{name}' is not measured before '{gate.name}'.")
-    rows = []
-    for doc in out.alive:
-        rank = {n: getattr(doc, n) if n in KEEP_FIELDS else doc.signals.get(n) for n, _ in columns}
-        for key in sorted(set(gate.match.fn(doc, **gate.params))):
-            rows.append({"key": hashlib.blake2b(key, digest_size=16).digest(), "doc_id": doc.doc_id, **rank})
-    schema = pa.schema([pa.field("key", DOC_ID), pa.field("doc_id", DOC_ID), *(pa.field(n, t) for n, t in columns)])
-    table = pa.Table.from_pylist(rows, schema)
+    places, keys = _keys(gate, out.alive)
+    take = pa.array(places, pa.int64())
+    arrays: dict[str, pa.Array] = {
+        "key": pa.FixedSizeBinaryArray.from_buffers(DOC_ID, len(places), [None, pa.py_buffer(keys)]),
+        "doc_id": pa.array([d.doc_id for d in out.alive], DOC_ID).take(take),
+    }
+    for name, kind in columns:
+        values = [getattr(d, name) if name in KEEP_FIELDS else d.signals.get(name) for d in out.alive]
+        arrays[name] = pa.array(values, kind).take(take)
+    table = pa.table(arrays)
     table = table.take(pc.sort_indices(table, [("key", "ascending"), ("doc_id", "ascending")]))
     path = task.file("keys")
     write_parquet(path, table)
     return {path: table.num_rows}
+
+
+def _keys(gate: Gate, docs: Sequence[Doc]) -> tuple[npt.NDArray[np.int64], bytes]:
+    """(place of the document of each key, 16 bytes of each key one after the other)."""
+    if not gate.match.batch:
+        pairs = [(i, key) for i, doc in enumerate(docs) for key in sorted(set(gate.match.fn(doc, **gate.params)))]
+        return np.array([i for i, _ in pairs], np.int64), b"".join(_hash(key) for _, key in pairs)
+    places, keys = [np.zeros(0, np.int64)], []
+    for at in range(0, len(docs), BATCH_ROWS):
+        found, flat = gate.match.fn(docs[at : at + BATCH_ROWS], **gate.params)
+        places.append(found + at)
+        keys.append(flat.tobytes())
+    return np.concatenate(places), b"".join(keys)
 
 
 def _write_counted(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:

@@ -21,7 +21,7 @@ from pipeline.curate.passes import PassArgs, pass_shard
 from pipeline.matching.common import count_common
 from pipeline.matching.engine import match_copies
 
-VERSION = 1
+VERSION = 2
 
 
 def identity(curation: Curation, gates: tuple[Gate, ...]) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 import numpy as np
-from datasketch import MinHash
+import numpy.typing as npt
 
+from pipeline.core.batch import TextBatch
+from pipeline.core.kernels import minhash as k
 from pipeline.core.registry import match
 from pipeline.core.schema import Doc
 
@@ -22,49 +24,65 @@ def exact(doc: Doc) -> Iterator[bytes]:
     yield hashlib.blake2b(normal.encode(), digest_size=16).digest()
 
 
-def shingles(doc: Doc, size: int) -> set[bytes]:
-    """Distinct word n-grams of the lower-cased text; a shorter text is one shingle of all its words."""
-    words = [w.encode() for w in doc.lower_words]
-    if len(words) <= size:
-        return {b" ".join(words)} if words else set()
-    return {b" ".join(words[i : i + size]) for i in range(len(words) - size + 1)}
+def shingle_hashes(doc: Doc, size: int) -> npt.NDArray[np.uint64]:
+    """Distinct hashes of the word n-grams of a text, case ignored, ascending; computed once for a document."""
+    name = f"_shingles_{size}"
+    if name not in doc.__dict__:
+        doc.__dict__[name] = k.shingle_set(TextBatch([doc.text]).words.hashes, size)
+    found: npt.NDArray[np.uint64] = doc.__dict__[name]
+    return found
 
 
 def jaccard(a: Doc, b: Doc, *, shingle_words: int, **_: Any) -> float:
     """|A ∩ B| / |A ∪ B| of the shingle sets, 0.0 where both are empty."""
-    x, y = shingles(a, shingle_words), shingles(b, shingle_words)
-    return len(x & y) / max(len(x | y), 1)
+    return float(k.jaccard(shingle_hashes(a, shingle_words), shingle_hashes(b, shingle_words)))
 
 
 @cache
-def _family(permutations: int, seed: int) -> Any:
-    """One empty MinHash per process; its copies share the random permutations."""
-    return MinHash(num_perm=permutations, seed=seed)
+def permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Odd factors and addends of `count` permutations of the 32-bit numbers."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    factors = rng.integers(0, 1 << 32, count, np.uint32) | np.uint32(1)
+    return factors, rng.integers(0, 1 << 32, count, np.uint32)
 
 
-@match("minhash", similarity=jaccard, reason="near_copy")
+@cache
+def chosen_bands(threshold: float, count: int) -> tuple[int, int]:
+    """(bands, rows) for a Jaccard threshold in (0, 1], from at most `count` permutations."""
+    from datasketch import MinHashLSH
+
+    index = MinHashLSH(threshold=threshold, num_perm=count)
+    return int(index.b), int(index.r)
+
+
+@match("minhash", similarity=jaccard, reason="near_copy", version=2, batch=True)
 def minhash(
-    doc: Doc,
+    docs: Sequence[Doc],
     *,
     bands: int = 14,
     rows_per_band: int = 8,
+    threshold: float = 0.0,
     shingle_words: int = 5,
     seed: int = 1,
     min_similarity: float = 0.7,
-) -> Iterator[bytes]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """MinHash-LSH: a key per band of the signature (Broder 1997; bands and rows as FineWeb uses them).
 
     Args:
         bands, rows_per_band: a pair of Jaccard similarity s meets with probability 1 - (1 - s^rows)^bands.
+        threshold: if above 0, bands and rows are chosen for it, with bands * rows_per_band permutations at most, so that
+            false candidates and missed ones weigh the same (datasketch's choice).
         shingle_words: words per shingle.
         seed: of the permutations.
         min_similarity: true Jaccard similarity of the shingle sets at which a candidate counts as a copy; inclusive.
+
+    Returns: place in `docs` and key (16 bytes) of every band of every document that has words.
     """
-    parts = shingles(doc, shingle_words)
-    if not parts:
-        return
-    sketch = _family(bands * rows_per_band, seed).copy()
-    sketch.update_batch(sorted(parts))
-    values = np.asarray(sketch.hashvalues, dtype="<u8").reshape(bands, rows_per_band)
-    for band, row in enumerate(values):
-        yield hashlib.blake2b(band.to_bytes(2, "little") + row.tobytes(), digest_size=16).digest()
+    if threshold > 0:
+        bands, rows_per_band = chosen_bands(threshold, bands * rows_per_band)
+    words = TextBatch.of(docs).words
+    signature = k.signatures(words.first, words.hashes, shingle_words, *permutations(bands * rows_per_band, seed))
+    keys = k.band_keys(signature, bands, rows_per_band)
+    filled = np.flatnonzero(np.diff(words.first))
+    flat = np.ascontiguousarray(keys[filled]).view(np.uint8).reshape(len(filled) * bands, 16)
+    return np.repeat(filled, bands), flat

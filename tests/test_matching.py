@@ -1,0 +1,95 @@
+"""Near copies: shingle sets, signatures and bands against plain Python and datasketch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from datasketch import MinHash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.core.batch import words_of
+from pipeline.core.schema import Doc
+from pipeline.matching.builtin import chosen_bands, jaccard, minhash, permutations, shingle_hashes
+
+pytestmark = pytest.mark.usefixtures("kernels")
+
+WORDS = st.lists(st.sampled_from(["a", "b", "C", "déjà", "日本", "x-y", "1"]), max_size=30).map(" ".join)
+
+
+def doc(text: str) -> Doc:
+    return Doc(b"0" * 16, text)
+
+
+def plain_shingles(text: str, size: int) -> set[tuple[str, ...]]:
+    words = [w.lower() for w in words_of(text)]
+    if len(words) <= size:
+        return {tuple(words)} if words else set()
+    return {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(WORDS, WORDS, st.integers(1, 6))
+def test_similarity_is_that_of_the_shingle_sets(one: str, two: str, size: int) -> None:
+    a, b = plain_shingles(one, size), plain_shingles(two, size)
+    expected = len(a & b) / len(a | b) if a | b else 0.0
+    assert jaccard(doc(one), doc(two), shingle_words=size) == pytest.approx(expected)
+    assert len(shingle_hashes(doc(one), size)) == len(a)
+
+
+def keys_of(texts: list[str], **params: Any) -> list[set[bytes]]:
+    places, flat = minhash([doc(t) for t in texts], **params)
+    return [{bytes(k) for k in flat[places == i]} for i in range(len(texts))]
+
+
+def pair(rng: np.random.Generator, shared: int, own: int) -> tuple[str, str]:
+    """Two texts of one-word shingles with Jaccard similarity shared / (shared + 2 * own)."""
+    words = [f"w{i}" for i in rng.choice(10**9, shared + 2 * own, replace=False)]
+    return " ".join(words[: shared + own]), " ".join(words[:shared] + words[shared + own :])
+
+
+@pytest.mark.parametrize(("shared", "own"), [(190, 5), (90, 5), (80, 10), (70, 15), (50, 25)])
+def test_bands_meet_as_often_as_theory_and_datasketch_say(shared: int, own: int) -> None:
+    similarity = shared / (shared + 2 * own)
+    theory = 1 - (1 - similarity**8) ** 14
+    rng = np.random.default_rng(7)
+    pairs = [pair(rng, shared, own) for _ in range(300)]
+    keys = keys_of([t for p in pairs for t in p], shingle_words=1)
+    met = float(np.mean([bool(keys[2 * i] & keys[2 * i + 1]) for i in range(len(pairs))]))
+    reference = []
+    for one, two in pairs[:100]:
+        sketches = []
+        for text in (one, two):
+            sketch = MinHash(num_perm=112, seed=1)
+            sketch.update_batch([w.encode() for w in text.split()])
+            sketches.append(sketch.hashvalues.reshape(14, 8))
+        reference.append(bool((sketches[0] == sketches[1]).all(axis=1).any()))
+    error = 3.5 * np.sqrt(theory * (1 - theory) / len(pairs)) + 0.01
+    assert met == pytest.approx(theory, abs=error)
+    assert met == pytest.approx(float(np.mean(reference)), abs=2.5 * error + 0.02)
+
+
+def test_keys_depend_on_words_alone() -> None:
+    text = "The quick brown fox jumps over the lazy dog and runs far away from here."
+    same, shouted, other, empty = keys_of([text, text.upper().replace(" ", "  "), text[:-5] + "there.", "..."])
+    assert same == shouted
+    assert same != other
+    assert empty == set()
+    assert keys_of([other_text := "x " * 3, text])[1] == same, other_text
+    assert keys_of([text], seed=2)[0].isdisjoint(same)
+
+
+def test_bands_follow_a_threshold() -> None:
+    for threshold in (0.5, 0.7, 0.9):
+        bands, rows = chosen_bands(threshold, 112)
+        assert bands * rows <= 112
+        assert abs((1 / bands) ** (1 / rows) - threshold) < 0.12
+    assert len(keys_of(["a b c d e f"], threshold=0.9)[0]) == chosen_bands(0.9, 112)[0]
+
+
+def test_permutations_are_permutations() -> None:
+    factors, addends = permutations(112, 1)
+    assert (factors % 2 == 1).all()
+    assert len(set(factors.tolist())) == len(set(addends.tolist())) == 112
