@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.core.batch import words_of
 from pipeline.core.schema import Doc
-from pipeline.matching.builtin import chosen_bands, jaccard, minhash, permutations, shingle_hashes
+from pipeline.matching.builtin import chosen_bands, jaccard, minhash, permutations, shingle_hashes, url
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -93,3 +93,20 @@ def test_permutations_are_permutations() -> None:
     factors, addends = permutations(112, 1)
     assert (factors % 2 == 1).all()
     assert len(set(factors.tolist())) == len(set(addends.tolist())) == 112
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ("http://www.a.example/x/?b=2&a=1&utm_source=q#top", "https://A.example/x?a=1&b=2", True),
+        ("https://a.example/", "http://a.example", True),
+        ("https://a.example/caf%C3%A9", "https://a.example/café", True),
+        ("https://a.example/x?p=1", "https://a.example/x?p=2", False),
+        ("https://a.example/X", "https://a.example/x", False),
+        ("https://[broken/x", "https://[broken/y", False),
+    ],
+)
+def test_addresses_of_one_page_are_one_key(one: str, two: str, same: bool) -> None:
+    keys = [list(url(Doc(b"0" * 16, "text", url=u))) for u in (one, two)]
+    assert (keys[0] == keys[1]) is same
+    assert list(url(doc("no address"))) == []

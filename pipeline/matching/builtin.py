@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 import numpy.typing as npt
+from w3lib.url import canonicalize_url, url_query_cleaner
 
 from pipeline.core.batch import TextBatch
 from pipeline.core.kernels import minhash as k
@@ -22,6 +25,29 @@ def exact(doc: Doc) -> Iterator[bytes]:
     """One key: BLAKE2b-128 of the text in NFC, white space folded. Equal keys count as equal texts."""
     normal = " ".join(unicodedata.normalize("NFC", doc.text).split())
     yield hashlib.blake2b(normal.encode(), digest_size=16).digest()
+
+
+# Parameters that say where a visitor came from, not what a page is
+_TRACKERS = re.compile(r"utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid|yclid|ref_src|_ga")
+
+
+@match("url", reason="url_copy")
+def url(doc: Doc) -> Iterator[bytes]:
+    """One key: the address without scheme, `www.`, fragment, tracking parameters and last slash, parameters sorted.
+    Documents without an address have none."""
+    if not doc.url:
+        return
+    try:
+        plain = canonicalize_url(url_query_cleaner(doc.url, _tracking(doc.url), remove=True, keep_fragments=False))
+    except ValueError:  # no address that can be taken apart: equal to itself only
+        yield doc.url.encode()
+        return
+    path, mark, query = (plain.partition("://")[2] or plain).removeprefix("www.").partition("?")
+    yield (path.rstrip("/") + mark + query).encode()
+
+
+def _tracking(address: str) -> list[str]:
+    return [n for n, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True) if _TRACKERS.fullmatch(n)]
 
 
 def shingle_hashes(doc: Doc, size: int) -> npt.NDArray[np.uint64]:
