@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.core.batch import words_of
+from pipeline.core.errors import RecipeError, StepError
 from pipeline.core.schema import Doc
+from pipeline.look.run import table_of
 from pipeline.matching.builtin import chosen_bands, jaccard, minhash, permutations, shingle_hashes, url
+from tests.conftest import article, run, write_jsonl
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -110,3 +114,20 @@ def test_addresses_of_one_page_are_one_key(one: str, two: str, same: bool) -> No
     keys = [list(url(Doc(b"0" * 16, "text", url=u))) for u in (one, two)]
     assert (keys[0] == keys[1]) is same
     assert list(url(doc("no address"))) == []
+
+
+def test_a_match_that_empties_a_host_stops_and_goes_on_when_told(tmp_path: Path) -> None:
+    rows = [{"url": f"http://first.test/{i}", "text": article(i)} for i in range(30)]
+    rows += [{"url": f"http://mirror.test/{i}", "text": article(i % 30)} for i in range(110)]
+    write_jsonl(tmp_path / "in.jsonl", rows)
+    recipe = tmp_path / "r.toml"
+    text = 'name = "r"\n[extract]\ninputs = ["in.jsonl"]\n[curate]\ngates = ["exact"]\nkeep = ["url"]\n'
+    recipe.write_text(text)
+    with pytest.raises(StepError, match=r"mirror\.test: 110 of 110 .*a copy of http://first\.test/\d+") as error:
+        run(recipe, tmp_path / "runs", last="curate")
+    assert "curate.max_host_loss=1.0" in str(error.value)
+    done = run(recipe, tmp_path / "runs", last="curate", sets=("curate.max_host_loss=1.0",))
+    assert done.need("curate").counts["rows_out"] == 30
+    assert {d["host"] for d in table_of(done.need("curate"), "decisions").to_pylist()} == {"mirror.test"}
+    with pytest.raises(RecipeError, match="max_host_loss"):
+        run(recipe, tmp_path / "runs", last="curate", sets=("curate.max_host_loss=0",))

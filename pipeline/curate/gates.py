@@ -32,6 +32,8 @@ class CurateConfig:
         rules: further rule set files (TOML), relative to the recipe.
         keep: which copy of several stays: fields and signals measured before, the first that differs decides; a
             leading '-' prefers the larger value. Ties go to the smallest doc_id.
+        max_host_loss: a match that would drop a larger share of the documents of a host (of 100 or more) stops the run;
+            1.0 lets it pass.
         measure_dropped: go on measuring documents that a gate dropped, so that `winnow whatif` can answer about them.
     """
 
@@ -43,6 +45,7 @@ class CurateConfig:
     rules: list[str] = field(default_factory=list)
     keep: list[str] = field(default_factory=lambda: ["-text_bytes", "capture_time"])
     measure_dropped: bool = True
+    max_host_loss: float = 0.95
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -85,6 +88,7 @@ class Curation:
     signal_params: Mapping[str, Mapping[str, Any]]  # first name of a definition -> parameters
     keep: tuple[str, ...]
     measure_dropped: bool
+    max_host_loss: float
     plugins: tuple[Path, ...]
     files: Mapping[str, str]  # plug-ins, models and lists -> sha256
 
@@ -153,7 +157,13 @@ def build(
         params = resolve(f"{where}: signals.{found.names[0]}", found, given)
         signal_params[found.names[0]] = _with_files(found, params, f"{where}: signals.{found.names[0]}", base, files)
     _check_keep(config.keep, where)
-    return Curation(gates, signal_params, tuple(config.keep), config.measure_dropped, tuple(plugins), files)
+    if not 0 < config.max_host_loss <= 1:
+        raise RecipeError(
+            f"{where}: curate.max_host_loss: expected a share above 0 and up to 1, got {config.max_host_loss}."
+        )
+    return Curation(
+        gates, signal_params, tuple(config.keep), config.measure_dropped, config.max_host_loss, tuple(plugins), files
+    )
 
 
 def _gate(

@@ -20,6 +20,7 @@ from pipeline.curate.gates import Curation, Gate, content_of
 from pipeline.curate.passes import PassArgs, pass_shard
 from pipeline.matching.common import count_common
 from pipeline.matching.engine import match_copies
+from pipeline.matching.guard import check_losses
 
 VERSION = 2
 
@@ -78,6 +79,7 @@ def curate(
         passes.append(made)
         if gate.kind == "match":
             upstream = match_copies(gate, curation, documents, made, work, executor, progress=progress)
+            check_losses(gate.name, made, upstream, curation.max_host_loss)
             found, segment = upstream.source("drops/00000.parquet"), []
             matches = {upstream.step: upstream.counts}
         else:
