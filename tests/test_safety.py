@@ -67,6 +67,8 @@ def test_placeholders_are_typed_and_numbered_within_a_document() -> None:
     assert apply_spans(doc.text, pii(doc, kinds=("phone",), placeholder="[{kind}]"))[0].endswith("called [PHONE].")
     with pytest.raises(RecipeError, match="Did you mean 'email'"):
         list(pii(doc, kinds=("emial",)))
+    with pytest.raises(RecipeError, match="no region 'UK'"):
+        list(pii(doc, regions=("UK",)))
 
 
 @settings(max_examples=150, deadline=None)
@@ -208,5 +210,7 @@ def test_a_broken_evaluation_set_is_a_clear_error(tmp_path: Path) -> None:
         list(read_items(path))
     with pytest.raises(DataError, match="no JSONL"):
         list(read_items(tmp_path / "nothing"))
+    with pytest.raises(RecipeError, match="ngram: expected 1"):
+        build_index((str(write_jsonl(tmp_path / "quiz.jsonl", ITEMS)),), 0)
     with pytest.raises(RecipeError, match="sets: this has to be given"):
         build(CurateConfig(gates=["decontaminate"]), SignalsConfig())

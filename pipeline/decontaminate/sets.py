@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipeline.core.batch import TextBatch
-from pipeline.core.errors import DataError
+from pipeline.core.errors import DataError, RecipeError
 
 MIN_WORDS = 8  # a text of fewer words says too little to be recognised (GPT-3, Brown et al. 2020, appendix C)
 NOT_TEXT = frozenset(
@@ -163,10 +163,12 @@ def gram_index(items: Iterable[tuple[str, Sequence[str]]], ngram: int) -> GramIn
     Texts of at least `ngram` words give all their n-grams; texts of MIN_WORDS to ngram - 1 words are one n-gram of their
     own length. An item none of whose texts is that long gives all its texts in one.
 
-    Raises: DataError if no item has enough words.
+    Raises: DataError if no item has enough words; RecipeError for an `ngram` under 1.
     """
     from pipeline.core.kernels.grams import gram_hashes, gram_table
 
+    if ngram < 1:
+        raise RecipeError(f"ngram: expected 1 word or more, got {ngram}.")
     names: list[str] = []
     unreachable: list[str] = []
     keys: list[npt.NDArray[np.uint64]] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -297,13 +298,14 @@ def pii(
         numbered: number the values of a kind within a document (`<EMAIL_2>`): the same value gets the same number, and
             the number says nothing beyond the document.
 
-    Raises: RecipeError for an unknown kind.
+    Raises: RecipeError for an unknown kind or region.
     """
     for kind in kinds:
         if kind not in KINDS:
             raise RecipeError(
                 f"curate.pii.kinds: no kind '{kind}'.{did_you_mean(kind, KINDS)} It has: {', '.join(KINDS)}."
             )
+    _check_regions(tuple(regions))
     seen: dict[tuple[str, str], int] = {}
     per_kind: dict[str, int] = {}
     for hit in find(doc.text, tuple(kinds), tuple(regions)):
@@ -314,3 +316,15 @@ def pii(
                 per_kind[hit.kind] = seen[value] = per_kind.get(hit.kind, 0) + 1
             name = f"{name}_{seen[value]}"
         yield Span(hit.start, hit.end, hit.kind, placeholder.replace("{kind}", name))
+
+
+@cache
+def _check_regions(regions: tuple[str, ...]) -> None:
+    import phonenumbers
+
+    for region in regions:
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            raise RecipeError(
+                f"curate.pii.regions: no region '{region}'.{did_you_mean(region, phonenumbers.SUPPORTED_REGIONS)} "
+                "Expected ISO 3166 codes such as US or GB."
+            )
