@@ -131,3 +131,21 @@ def test_a_match_that_empties_a_host_stops_and_goes_on_when_told(tmp_path: Path)
     assert {d["host"] for d in table_of(done.need("curate"), "decisions").to_pylist()} == {"mirror.test"}
     with pytest.raises(RecipeError, match="max_host_loss"):
         run(recipe, tmp_path / "runs", last="curate", sets=("curate.max_host_loss=0",))
+
+
+def test_lines_of_many_documents_go_whatever_their_hosts(tmp_path: Path) -> None:
+    notice = "Subscribe to our weekly letter and never miss a story."
+    rows = [
+        {"url": f"http://h{i}.test/", "text": f"{article(i)}\n{notice if i < 7 else 'Read on.'}\nRead on."}
+        for i in range(12)
+    ]
+    write_jsonl(tmp_path / "in.jsonl", rows)
+    recipe = tmp_path / "r.toml"
+    recipe.write_text('name = "r"\n[extract]\ninputs = ["in.jsonl"]\n[curate]\ngates = ["repeated_lines"]\n')
+    done = run(recipe, tmp_path / "runs", last="curate").need("curate")
+    texts = {r["url"]: r["text"] for r in table_of(done, "data").to_pylist()}
+    assert not any(notice in t for t in texts.values())
+    assert all("Read on." in t for t in texts.values())  # too short to be sure
+    assert done.counts["edits"] == {"repeated_line": 7}
+    kept = run(recipe, tmp_path / "runs", last="curate", sets=("curate.repeated_lines.min_documents=8",)).need("curate")
+    assert kept.counts["edits"] == {}

@@ -1,4 +1,4 @@
-"""Host templates: lines that many pages of one host repeat, and that extraction has left in."""
+"""Lines that many documents repeat: of one host (templates that extraction has left in), or of the whole corpus."""
 
 from __future__ import annotations
 
@@ -41,3 +41,35 @@ def host_templates(
     for start, end, line in _lines(doc):
         if common_key(host, line) in common:
             yield Span(start, end, "template")
+
+
+def corpus_lines(doc: Doc, *, min_chars: int, **_: Any) -> Iterator[tuple[bytes, bytes]]:
+    """Every line of at least `min_chars` characters, white space folded, in one group for all documents."""
+    for _start, _end, line in _lines(doc):
+        if len(line.decode()) >= min_chars:
+            yield b"", line
+
+
+@edit("repeated_lines", keys=corpus_lines)
+def repeated_lines(
+    doc: Doc,
+    *,
+    min_documents: int = 7,
+    min_share: float = 0.0,
+    min_chars: int = 20,
+    common: frozenset[bytes] = frozenset(),
+) -> Iterator[Span]:
+    """Remove the lines that at least min_documents documents of the corpus have, whatever their hosts, every copy of them
+    (Llama 3, Grattafiori et al. 2024, section 3.1.1: lines that occur more than six times in 30 M documents go).
+
+    Args:
+        min_documents: documents with the line, counted before this gate.
+        min_share: the same as a share of all documents.
+        min_chars: shorter lines stay: they are too often the same by chance.
+        common: those lines, from the engine.
+    """
+    if not common:
+        return
+    for start, end, line in _lines(doc):
+        if len(line.decode()) >= min_chars and common_key(b"", line) in common:
+            yield Span(start, end, "repeated_line")
