@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import gzip
 import io
 import json
 import random
@@ -24,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
 
 from pipeline.classifiers.train import Example, auc, is_held_out, measure, scores, train, train_and_measure
 from pipeline.core.batch import TextBatch
 from pipeline.curate.gates import CLASSIFIERS_DIR
 from pipeline.decontaminate.sets import build_index, read_items
 from pipeline.edits.pii import find
+from pipeline.ingest.plan import open_stream
 
 ABOUT = {
     "toxicity_en": "Insult, obscenity and threat in English posts and comments. Trained on Davidson et al. 2017 (tweets, MIT; "
@@ -51,10 +50,8 @@ ABOUT = {
 
 
 def _read(path: Path) -> str:
-    if path.suffix == ".zst":
-        with path.open("rb") as f:
-            return zstandard.ZstdDecompressor().stream_reader(f).read().decode("utf-8")
-    return gzip.decompress(path.read_bytes()).decode("utf-8")
+    with open_stream(path) as f:
+        return f.read().decode("utf-8")
 
 
 def _jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -229,7 +226,7 @@ def decontamination(data: Path) -> None:
         "re-cased": lambda t: "".join(c.upper() if rng.random() < 0.5 else c.lower() for c in t),
         "re-punctuated": lambda t: re.sub(r"[^\w\s'’-]+", lambda m: rng.choice([" ", " ; ", " - ", " ... "]), t),
     }
-    print(f"\ncontamination: {len(items):,} items of {len({i.set_name for i in items})} sets; "
+    print(f"\ncontamination: {len(items):,} items of {len({i.name.rpartition('/')[0] for i in items})} sets; "
           f"{len(index.unreachable)} have under 8 words")  # fmt: skip
     for form, change in forms.items():
         texts = []

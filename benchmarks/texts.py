@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import tarfile
@@ -10,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
-import zstandard
 
 from pipeline.extract.charset import decode
 from pipeline.extract.fast.engine import FastExtractor
+from pipeline.ingest.plan import open_stream
 
 TEXT_FIELDS = ("text", "main_content", "content")
 
@@ -65,9 +64,5 @@ def _page(raw: bytes, name: str) -> str:
 
 
 def _bytes(path: Path) -> bytes:
-    if path.suffix == ".gz":
-        return gzip.decompress(path.read_bytes())
-    if path.suffix == ".zst":
-        with path.open("rb") as f:
-            return zstandard.ZstdDecompressor().stream_reader(f).read()
-    return path.read_bytes()
+    with open_stream(path) as f:
+        return f.read()

@@ -8,7 +8,6 @@ stops with "Encountered NaN" on some inputs, depending on what lies in memory.)
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import re
@@ -29,6 +28,7 @@ from pipeline.core.chars import kind_table
 from pipeline.core.errors import DataError
 from pipeline.core.fasttext_model import MAGIC
 from pipeline.core.files import write_bytes
+from pipeline.ingest.plan import open_stream
 
 _MAYBE_NOISE = re.compile(r"[@&]|://|\[U")
 POSITIVE, NEGATIVE = "positive", "negative"
@@ -90,7 +90,8 @@ def train(examples: Sequence[Example], out: Path, settings: Settings | None = No
     Both classes of every source weigh the same, so that a large or lopsided set does not decide alone.
     Raises: DataError if a class is empty.
     """
-    from pipeline.core.kernels.fasttext import feature_rows, train_linear, vocabulary_table, word_key
+    from pipeline.core.kernels.fasttext import feature_rows, train_linear, word_key
+    from pipeline.core.kernels.tables import number_table
 
     s = settings or Settings()
     labels = np.array([e.positive for e in examples], np.float64)
@@ -102,7 +103,7 @@ def train(examples: Sequence[Example], out: Path, settings: Settings | None = No
     frequent = sorted((w for w, n in counts.items() if n >= s.min_count), key=lambda w: (-counts[w], w))[: s.words]
     words = ["</s>", *frequent]
     keys = np.array([word_key(np.frombuffer(w.encode(), np.uint8), 0, len(w.encode())) for w in words], np.uint64)
-    vocabulary = (*vocabulary_table(keys), len(words), len(words))
+    vocabulary = (*number_table(keys), len(words))
     subword = (s.minn, s.maxn, s.buckets, s.word_ngrams, np.zeros(0, np.uint8), np.zeros(0, np.int32))
     rows, starts = feature_rows(batch.data, batch.offsets, kind_table(), vocabulary, subword, 0)
     importance = _importance(examples)
@@ -213,16 +214,13 @@ def read_texts(path: Path) -> list[str]:
         if path.suffix == ".parquet":
             column = pq.read_table(path, columns=["text"]).column("text").to_pylist()
             return [t for t in column if t and t.strip()]
-        raw = path.read_bytes()
-        if path.suffix == ".gz":
-            raw = gzip.decompress(raw)
-        elif path.suffix == ".zst":
-            raw = zstandard.ZstdDecompressor().stream_reader(raw).read()
+        with open_stream(path) as f:
+            raw = f.read()
         lines = [line for line in raw.decode("utf-8", "replace").split("\n") if line.strip()]
         if ".jsonl" in path.name:
             lines = [str(json.loads(line)["text"]) for line in lines]
         return lines
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException, zstandard.ZstdError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, pa.ArrowException, zstandard.ZstdError) as error:
         raise DataError(f"{path}: {error!r}: expected JSONL or Parquet with a `text`, or a text a line.") from error
 
 

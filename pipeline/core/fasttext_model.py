@@ -1,6 +1,6 @@
 """fastText models (.bin and .ftz) read into arrays, and predictions on batches of texts.
 
-The file format is that of fastText 0.9.2 (version 12). Training is left to the `fasttext` package.
+The file format is that of fastText 0.9.2 (version 12). `pipeline.classifiers.train` writes it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class FastText:
     """
 
     def __init__(self, path: Path) -> None:
-        from pipeline.core.kernels.fasttext import vocabulary_table, word_key
+        from pipeline.core.kernels.fasttext import word_key
+        from pipeline.core.kernels.tables import number_table
 
         r = _Reader(path)
         magic, version = r.numbers("ii") if len(r.raw) >= 8 else (0, 0)
@@ -106,7 +107,7 @@ class FastText:
         self.labels = [w.decode("utf-8", "replace").removeprefix("__label__") for w, _, kind in entries if kind == 1]
         counts = [n for _, n, kind in entries if kind == 1]
         by_word = {w: i for i, (w, _, kind) in enumerate(entries) if kind == 0}
-        self._vocabulary = (*vocabulary_table(keys), n_words, size)
+        self._vocabulary = (*number_table(keys), n_words)
         self._eos = by_word.get(b"</s>", -1)
         bits, pruned = np.zeros(0, np.uint8), np.zeros(0, np.int32)
         maxn, bucket, ngrams = args["maxn"], args["bucket"], args["word_ngrams"]

@@ -74,7 +74,6 @@ class NgramModel:
         first, words, lines = self._ids(texts)
         rows = score(first, words, self.tables, self.indices, self.log_p, self.backoff, self.order, BEGIN)
         owner = np.repeat(np.arange(len(texts)), lines)
-        total = np.bincount(owner, rows[:, 0], len(texts))
         count = np.bincount(owner, np.where(rows[:, 1] > 1, rows[:, 1], 0), len(texts))
         total = np.bincount(owner, np.where(rows[:, 1] > 1, rows[:, 0], 0), len(texts))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -221,9 +220,10 @@ def _discounts(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _ready(order: int, vocabulary: Any, keys: Any, log_p: Any, backoff: Any, cuts: tuple[float, float]) -> NgramModel:
-    from pipeline.core.kernels.ngram_lm import level_table
+    from pipeline.core.kernels.ngram_lm import spread
+    from pipeline.core.kernels.tables import number_table
 
-    made = [level_table(np.ascontiguousarray(k)) for k in keys]
+    made = [number_table(spread(np.ascontiguousarray(k))) for k in keys]
     return NgramModel(
         order, vocabulary, tuple(keys), tuple(log_p), tuple(backoff), cuts,
         tuple(t for t, _ in made), tuple(i for _, i in made),

@@ -6,7 +6,6 @@ text counts, but for identifiers and labels; the marks of prompt templates ("Que
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import re
@@ -20,10 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
-import zstandard
 
 from pipeline.core.batch import TextBatch
 from pipeline.core.errors import DataError, RecipeError
+from pipeline.ingest.plan import open_stream
 
 MIN_WORDS = 8  # a text of fewer words says too little to be recognised (GPT-3, Brown et al. 2020, appendix C)
 NOT_TEXT = frozenset(
@@ -36,15 +35,10 @@ SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".jsonl.zst", ".parquet", ".tsv")
 
 @dataclass(frozen=True)
 class Item:
-    """One item of a set. `row` counts from 0 within its set."""
+    """One item of a set. `name` is the set and the row in it, from 0: "gsm8k/17"."""
 
-    set_name: str
-    row: int
+    name: str
     texts: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        return f"{self.set_name}/{self.row}"
 
 
 def set_files(path: Path) -> list[Path]:
@@ -57,19 +51,12 @@ def set_files(path: Path) -> list[Path]:
 
 def read_items(path: Path) -> Iterator[Item]:
     """All items of a set (or of all sets in a folder: a file is a set). Raises: DataError that names file and line."""
-    for file in set_files(path):
-        name = file.name
-        for suffix in sorted(SUFFIXES, key=len, reverse=True):
-            name = name.removesuffix(suffix)
-        for row, fields in enumerate(_rows(file)):
-            texts = tuple(
-                _TEMPLATE.sub(" ", t) for key, value in fields.items() if key not in NOT_TEXT for t in _strings(value)
-            )
-            yield Item(name, row, texts)
+    for name, row in read_rows(path):
+        yield Item(name, tuple(_TEMPLATE.sub(" ", t) for t in _strings(row)))
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(item name, row as it is in the file) in the order of `read_items`."""
+    """(item name, row as it is in the file)."""
     for file in set_files(path):
         name = file.name
         for suffix in sorted(SUFFIXES, key=len, reverse=True):
@@ -83,11 +70,8 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         for batch in pq.ParquetFile(path).iter_batches():
             yield from batch.to_pylist()
         return
-    raw = path.read_bytes()
-    if path.suffix == ".gz":
-        raw = gzip.decompress(raw)
-    elif path.suffix == ".zst":
-        raw = zstandard.ZstdDecompressor().stream_reader(raw).read()
+    with open_stream(path) as f:
+        raw = f.read()
     for number, line in enumerate(io.StringIO(raw.decode("utf-8", "replace"), newline="\n"), 1):
         if not line.strip():
             continue
@@ -122,7 +106,7 @@ class GramIndex:
     Attributes:
         items: names, "set/row".
         unreachable: items with too few words to be found.
-        lengths: in words, ascending. table, numbers, bits: see `gram_table`; numbers index `offsets`.
+        lengths: in words, ascending. table, numbers: of `number_table`; bits: of `gram_filter`; numbers index `offsets`.
         offsets, members: n-gram k belongs to items members[offsets[k]:offsets[k + 1]].
     """
 
@@ -130,7 +114,7 @@ class GramIndex:
     unreachable: tuple[str, ...]
     lengths: npt.NDArray[np.int64]
     table: npt.NDArray[np.uint64]
-    numbers: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int32]
     bits: npt.NDArray[np.uint8]
     offsets: npt.NDArray[np.int64]
     members: npt.NDArray[np.int64]
@@ -165,7 +149,8 @@ def gram_index(items: Iterable[tuple[str, Sequence[str]]], ngram: int) -> GramIn
 
     Raises: DataError if no item has enough words; RecipeError for an `ngram` under 1.
     """
-    from pipeline.core.kernels.grams import gram_hashes, gram_table
+    from pipeline.core.kernels.grams import gram_filter, gram_hashes
+    from pipeline.core.kernels.tables import number_table
 
     if ngram < 1:
         raise RecipeError(f"ngram: expected 1 word or more, got {ngram}.")
@@ -198,8 +183,8 @@ def gram_index(items: Iterable[tuple[str, Sequence[str]]], ngram: int) -> GramIn
     order = np.lexsort((who, flat))
     flat, who = flat[order], who[order]
     distinct, starts = np.unique(flat, return_index=True)
-    table, numbers, bits = gram_table(distinct)
+    table, numbers = number_table(distinct)
     return GramIndex(
-        tuple(names), tuple(unreachable), np.array(sorted(lengths), np.int64), table, numbers, bits,
+        tuple(names), tuple(unreachable), np.array(sorted(lengths), np.int64), table, numbers, gram_filter(distinct),
         np.append(starts, len(flat)).astype(np.int64), who,
     )  # fmt: skip

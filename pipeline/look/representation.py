@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from pipeline.core.batch import TextBatch, read_list
 from pipeline.core.errors import UsageError
@@ -48,9 +47,8 @@ def representation(run: Run, *, top: int = 25) -> dict[str, Any]:
     groups: dict[tuple[str, str], Counter[str | None]] = defaultdict(Counter)
     total: Counter[str | None] = Counter()
     for batch in extract.batches("data", ["doc_id", "host", "text"]):
-        table = pa.table(batch) if not isinstance(batch, pa.Table) else batch
-        found = _found(table["text"].to_pylist(), lists)
-        rows = zip(table["doc_id"].to_pylist(), table["host"].to_pylist(), found, strict=True)
+        found = _found(batch["text"].to_pylist(), lists)
+        rows = zip(batch["doc_id"].to_pylist(), batch["host"].to_pylist(), found, strict=True)
         for doc_id, host, terms in rows:
             gate = gates.get(doc_id)
             total[gate] += 1

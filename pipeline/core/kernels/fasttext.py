@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from pipeline.core.chars import K_SPACE, TABLE_SIZE
+from pipeline.core.kernels.tables import find_number
 from pipeline.core.kernels.words import FNV_OFFSET, FNV_PRIME, code_at, finish
 
 BASIS = np.uint32(2166136261)
@@ -21,6 +22,7 @@ NGRAM_FACTOR = np.uint64(116049371)
 LESS = np.int64(60)  # '<', begins a word
 MORE = np.int64(62)  # '>', ends a word
 LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
+END_OF_SENTENCE = np.frombuffer(b"</s>", np.uint8)
 HIERARCHICAL, SOFTMAX = 1, 3  # other losses take a sigmoid of each label
 
 
@@ -52,35 +54,6 @@ def word_key(data, lo, hi):  # type: ignore[no-untyped-def]
     return finish(h)
 
 
-@njit(cache=True)
-def find_word(keys, ids, key):  # type: ignore[no-untyped-def]
-    """Number of a word in the vocabulary, -1 if it is not there."""
-    mask = len(keys) - 1
-    slot = np.int64(key) & mask
-    while ids[slot] >= 0:
-        if keys[slot] == key:
-            return ids[slot]
-        slot = (slot + 1) & mask
-    return np.int32(-1)
-
-
-@njit(cache=True)
-def vocabulary_table(word_keys):  # type: ignore[no-untyped-def]
-    """(keys, ids) of an open-addressing table; id -1 marks an empty place."""
-    room = 16
-    while room < 3 * len(word_keys):
-        room *= 2
-    keys = np.zeros(room, np.uint64)
-    ids = np.full(room, -1, np.int32)
-    for n in range(len(word_keys)):
-        slot = np.int64(word_keys[n]) & (room - 1)
-        while ids[slot] >= 0:
-            slot = (slot + 1) & (room - 1)
-        keys[slot] = word_keys[n]
-        ids[slot] = n
-    return keys, ids
-
-
 @njit(cache=True, inline="always")
 def _row_of(bucket_id, n_words, bits, pruned):  # type: ignore[no-untyped-def]
     """Matrix row of a bucket, -1 if it was pruned."""
@@ -102,9 +75,20 @@ def make_memo():  # type: ignore[no-untyped-def]
     starts = np.zeros(MEMO, np.int32)
     counts = np.full(MEMO, -1, np.int32)
     pool = np.empty(POOL, np.int32)
+    hashes = np.empty(MEMO, np.int64)  # fastText's hash of the word, -1 for a label
     used = np.zeros(2, np.int64)  # words, rows
     sums = np.zeros(MEMO, np.float32)  # of a word's rows, for models of one dimension
-    return keys, starts, counts, pool, used, sums
+    return keys, starts, counts, hashes, pool, used, sums
+
+
+@njit(cache=True)
+def make_scratch(offsets, word_ngrams):  # type: ignore[no-untyped-def]
+    """Room for the word hashes and the n-gram rows of the longest text."""
+    words = 1
+    if word_ngrams > 1:
+        for d in range(len(offsets) - 1):
+            words = max(words, (offsets[d + 1] - offsets[d]) // 2 + 3)
+    return np.empty(words, np.uint32), np.empty(words * max(word_ngrams - 1, 1), np.int32)
 
 
 @njit(cache=True)
@@ -153,11 +137,12 @@ def _word_rows(data, start, end, word, eos, subword, n_words, out, at):  # type:
 
 
 @njit(cache=True)
-def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hashes, memo):  # type: ignore[no-untyped-def]
+def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, scratch, memo):  # type: ignore[no-untyped-def]
     """Mean of the rows of all features of data[lo:hi]; returns how many there are."""
-    keys, ids, n_words, _n_entries = vocabulary
-    _, maxn, bucket, word_ngrams, bits, pruned = subword
-    memo_keys, memo_starts, memo_counts, pool, used, sums = memo
+    keys, ids, n_words = vocabulary
+    _, maxn, _, word_ngrams, _, _ = subword
+    memo_keys, memo_starts, memo_counts, memo_hashes, pool, used, sums = memo
+    hashes, grams = scratch
     dim = len(hidden)
     hidden[:] = 0
     features = 0
@@ -199,7 +184,7 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hash
         while memo_counts[slot] >= 0 and memo_keys[slot] != key:
             slot = (slot + 1) & (MEMO - 1)
         if memo_counts[slot] < 0:
-            word = find_word(keys, ids, key)
+            word = find_number(keys, ids, key)
             label = word >= n_words
             if word < 0:
                 label = _is_label(data, start, i)
@@ -225,6 +210,7 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hash
             memo_keys[slot] = key
             memo_starts[slot] = used[1]
             memo_counts[slot] = n_rows
+            memo_hashes[slot] = np.int64(_word_hash(data, start, i)) if word_ngrams > 1 and not label else np.int64(-1)
             used[0] += 1
             used[1] += n_rows
             sums[slot] = 0
@@ -240,11 +226,9 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hash
                 for k in range(dim):
                     hidden[k] += matrix[row, k]
         features += n_rows
-        if word_ngrams > 1:
-            word = find_word(keys, ids, key)
-            if word < n_words and not _is_label(data, start, i):
-                hashes[n_hashes] = _word_hash(data, start, i)
-                n_hashes += 1
+        if word_ngrams > 1 and memo_hashes[slot] >= 0:
+            hashes[n_hashes] = memo_hashes[slot]
+            n_hashes += 1
         if eos >= 0 and n_rows == 1 and pool[first_row] == eos:
             ended = True  # the text spells the end-of-sentence word: fastText reads no further
             break
@@ -254,25 +238,34 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, hash
         features += 1
     if word_ngrams > 1:
         if not ended:
-            h32 = BASIS
-            for byte in (60, 47, 115, 62):  # </s>
-                h32 = _step(h32, np.int64(byte))
-            hashes[n_hashes] = h32
+            hashes[n_hashes] = _word_hash(END_OF_SENTENCE, 0, len(END_OF_SENTENCE))
             n_hashes += 1
-        for a in range(n_hashes):
-            h = np.uint64(np.int64(np.int32(hashes[a])))
-            for b in range(a + 1, min(n_hashes, a + word_ngrams)):
-                h = h * NGRAM_FACTOR + np.uint64(np.int64(np.int32(hashes[b])))
-                row = _row_of(np.int64(h % np.uint64(bucket)), n_words, bits, pruned)
-                if row >= 0:
-                    for k in range(dim):
-                        hidden[k] += matrix[row, k]
-                    features += 1
+        n_grams = _ngram_rows(hashes, n_hashes, subword, n_words, grams, 0)
+        for r in range(n_grams):
+            for k in range(dim):
+                hidden[k] += matrix[grams[r], k]
+        features += n_grams
     if features:
         scale = np.float32(1.0 / features)
         for k in range(dim):
             hidden[k] *= scale
     return features
+
+
+@njit(cache=True)
+def _ngram_rows(hashes, n, subword, n_words, out, at):  # type: ignore[no-untyped-def]
+    """Write the matrix rows of the n-grams of n words, given by fastText's hashes, into out[at:]; returns how many."""
+    _, _, bucket, word_ngrams, bits, pruned = subword
+    n_rows = 0
+    for a in range(n):
+        h = np.uint64(np.int64(np.int32(hashes[a])))
+        for b in range(a + 1, min(n, a + word_ngrams)):
+            h = h * NGRAM_FACTOR + np.uint64(np.int64(np.int32(hashes[b])))
+            row = _row_of(np.int64(h % np.uint64(bucket)), n_words, bits, pruned)
+            if row >= 0:
+                out[at + n_rows] = row
+                n_rows += 1
+    return n_rows
 
 
 @njit(cache=True)
@@ -344,13 +337,10 @@ def predict(data, offsets, spaces, vocabulary, subword, matrix, eos, loss, left,
     n_labels = (len(left) + 1) // 2 if loss == HIERARCHICAL else len(output)
     nodes = np.empty(2 * n_labels + 2, np.int64)
     scores = np.empty(2 * n_labels + 2, np.float32)
-    longest = 1
-    for d in range(n_docs):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    hashes = np.empty(longest // 2 + 3 if subword[3] > 1 else 1, np.uint32)
+    scratch = make_scratch(offsets, subword[3])
     memo = make_memo()
     for d in range(n_docs):
-        n = _hidden(data, offsets[d], offsets[d + 1], spaces, vocabulary, subword, matrix, eos, hidden, hashes, memo)
+        n = _hidden(data, offsets[d], offsets[d + 1], spaces, vocabulary, subword, matrix, eos, hidden, scratch, memo)
         if n == 0:
             continue
         if loss == HIERARCHICAL:
@@ -392,13 +382,10 @@ def probabilities(data, offsets, spaces, vocabulary, subword, matrix, eos, loss,
     n_docs = len(offsets) - 1
     out = np.zeros((n_docs, len(output)))
     hidden = np.zeros(matrix.shape[1], np.float32)
-    longest = 1
-    for d in range(n_docs):
-        longest = max(longest, offsets[d + 1] - offsets[d])
-    hashes = np.empty(longest // 2 + 3 if subword[3] > 1 else 1, np.uint32)
+    scratch = make_scratch(offsets, subword[3])
     memo = make_memo()
     for d in range(n_docs):
-        if _hidden(data, offsets[d], offsets[d + 1], spaces, vocabulary, subword, matrix, eos, hidden, hashes, memo):
+        if _hidden(data, offsets[d], offsets[d + 1], spaces, vocabulary, subword, matrix, eos, hidden, scratch, memo):
             out[d] = _label_scores(output, hidden, loss)
     return out
 
@@ -422,8 +409,8 @@ def dequantise(codes, centroids, norms, rows, dim, parts, width, last):  # type:
 @njit(cache=True)
 def feature_rows(data, offsets, spaces, vocabulary, subword, eos):  # type: ignore[no-untyped-def]
     """(rows, offsets) of all features of every text, in fastText's order."""
-    keys, ids, n_words, _ = vocabulary
-    _, maxn, bucket, word_ngrams, bits, pruned = subword
+    keys, ids, n_words = vocabulary
+    _, maxn, _, word_ngrams, _, _ = subword
     n_docs = len(offsets) - 1
     starts = np.zeros(n_docs + 1, np.int64)
     out = np.empty(1 << 16, np.int32)
@@ -448,7 +435,7 @@ def feature_rows(data, offsets, spaces, vocabulary, subword, eos):  # type: igno
                 if code == 0 or (code < TABLE_SIZE and spaces[code] & K_SPACE):
                     break
                 i += width
-            word = find_word(keys, ids, word_key(data, start, i))
+            word = find_number(keys, ids, word_key(data, start, i))
             if word < n_words:
                 n += _word_rows(data, start, i, word, eos, subword, n_words, out, n)
                 hashes[n_hashes] = _word_hash(data, start, i)
@@ -456,19 +443,9 @@ def feature_rows(data, offsets, spaces, vocabulary, subword, eos):  # type: igno
         if eos >= 0:
             out[n] = eos
             n += 1
-        h32 = BASIS
-        for byte in (60, 47, 115, 62):
-            h32 = _step(h32, np.int64(byte))
-        hashes[n_hashes] = h32
+        hashes[n_hashes] = _word_hash(END_OF_SENTENCE, 0, len(END_OF_SENTENCE))
         n_hashes += 1
-        for a in range(n_hashes):
-            h = np.uint64(np.int64(np.int32(hashes[a])))
-            for b in range(a + 1, min(n_hashes, a + word_ngrams)):
-                h = h * NGRAM_FACTOR + np.uint64(np.int64(np.int32(hashes[b])))
-                row = _row_of(np.int64(h % np.uint64(bucket)), n_words, bits, pruned)
-                if row >= 0:
-                    out[n] = row
-                    n += 1
+        n += _ngram_rows(hashes, n_hashes, subword, n_words, out, n)
         starts[d + 1] = n
     return out[:n], starts
 

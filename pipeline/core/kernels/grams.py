@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.core.kernels.tables import find_number
 from pipeline.core.kernels.words import finish
 
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -32,23 +33,13 @@ def gram_hashes(hashes, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def gram_table(keys):  # type: ignore[no-untyped-def]
-    """(table of hashes, number of each, filter bits) for distinct keys; number -1 marks an empty place."""
-    room = 16
-    while room < 3 * len(keys):
-        room *= 2
-    table = np.zeros(room, np.uint64)
-    numbers = np.full(room, -1, np.int64)
-    bits = np.zeros(1 << 17, np.uint8)  # one bit for 2^20 values of a hash: nearly all n-grams of a text end here
-    for k in range(len(keys)):
-        slot = np.int64(keys[k]) & (room - 1)
-        while numbers[slot] >= 0:
-            slot = (slot + 1) & (room - 1)
-        table[slot] = keys[k]
-        numbers[slot] = k
-        place = np.int64(keys[k] >> np.uint64(44))
+def gram_filter(keys):  # type: ignore[no-untyped-def]
+    """One bit for 2^20 values of a hash: nearly all n-grams of a text end here."""
+    bits = np.zeros(1 << 17, np.uint8)
+    for key in keys:
+        place = np.int64(key >> np.uint64(44))
         bits[place >> 3] |= np.uint8(1 << (place & 7))
-    return table, numbers, bits
+    return bits
 
 
 @njit(cache=True)
@@ -57,7 +48,6 @@ def listed_grams(first, hashes, lengths, table, numbers, bits):  # type: ignore[
     and word."""
     out = np.empty((64, 4), np.int64)
     m = 0
-    mask = len(table) - 1
     for d in range(len(first) - 1):
         words = hashes[first[d] : first[d + 1]]
         for n in lengths:
@@ -66,15 +56,13 @@ def listed_grams(first, hashes, lengths, table, numbers, bits):  # type: ignore[
                 place = np.int64(grams[i] >> np.uint64(44))
                 if not (bits[place >> 3] >> (place & 7)) & 1:
                     continue
-                slot = np.int64(grams[i]) & mask
-                while numbers[slot] >= 0 and table[slot] != grams[i]:
-                    slot = (slot + 1) & mask
-                if numbers[slot] < 0:
+                number = find_number(table, numbers, grams[i])
+                if number < 0:
                     continue
                 if m == len(out):
                     grown = np.empty((2 * m, 4), np.int64)
                     grown[:m] = out
                     out = grown
-                out[m, 0], out[m, 1], out[m, 2], out[m, 3] = d, i, n, numbers[slot]
+                out[m, 0], out[m, 1], out[m, 2], out[m, 3] = d, i, n, number
                 m += 1
     return out[:m]

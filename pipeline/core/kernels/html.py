@@ -9,9 +9,10 @@ boundaries, white space folded, its place in the source kept.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from pipeline.core.kernels import tags as T
+from pipeline.core.kernels.bytes import find_byte
 
 _A, _SKIP, _PRE, _CODE = T.A, T.SKIP, T.PRE, T.CODE
 _HIDDEN, _LIST, _ITEM, _CELL, _TABLE = T.HIDDEN, T.LIST, T.ITEM, T.CELL, T.TABLE
@@ -65,21 +66,6 @@ def _lookup(keys, values, key):  # type: ignore[no-untyped-def]
             return values[at]
         at = (at + np.uint64(1)) & mask
     return np.int32(-1)
-
-
-# The C library's memchr, found by its name when a kernel is loaded: pages are mostly scripts and attribute values, and
-# it passes over them many times faster than a loop.
-_memchr = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
-
-
-@njit(cache=True)
-def _index(buf, start, end, byte):  # type: ignore[no-untyped-def]
-    """First place of a byte in buf[start:end], `end` if it is not there."""
-    if start >= end:
-        return end
-    base = buf.ctypes.data
-    found = _memchr(base + start, byte, end - start)
-    return found - base if found else end
 
 
 @njit(cache=True)
@@ -297,7 +283,7 @@ def _tag_end(buf, i, n):  # type: ignore[no-untyped-def]
             while i < n and _is_space(buf[i]):
                 i += 1
             if i < n and (buf[i] == 34 or buf[i] == 39):
-                i = _index(buf, i + 1, n, buf[i])
+                i = find_byte(buf, i + 1, n, buf[i])
             elif i < n and buf[i] == 62:
                 return i
         i += 1
@@ -353,7 +339,7 @@ def scan(  # type: ignore[no-untyped-def]
             boundary = True
         elif buf[i] != 60 or i + 1 >= n:
             # ---- text up to the next '<'
-            j = _index(buf, i + 1, n, 60)
+            j = find_byte(buf, i + 1, n, 60)
             e = stack[top]
             flags = el[e, E_FLAGS]
             if not flags & _SKIP:
@@ -429,15 +415,15 @@ def scan(  # type: ignore[no-untyped-def]
                     if j < n and buf[j] == 62:
                         i = j + 1
                         continue
-                    j = _index(buf, j, n, 62)
+                    j = find_byte(buf, j, n, 62)
                     while j < n and not (buf[j - 1] == 45 and buf[j - 2] == 45 and j >= i + 6):
-                        j = _index(buf, j + 1, n, 62)
+                        j = find_byte(buf, j + 1, n, 62)
                     i = min(j + 1, n)
                 else:
-                    i = min(_index(buf, i + 2, n, 62) + 1, n)
+                    i = min(find_byte(buf, i + 2, n, 62) + 1, n)
                 continue
             if c == 63 or (c == 47 and i + 2 < n and not 97 <= _lower(buf[i + 2]) <= 122):
-                i = min(_index(buf, i + 2, n, 62) + 1, n)
+                i = min(find_byte(buf, i + 2, n, 62) + 1, n)
                 continue
             closing = c == 47
             name_at = i + 2 if closing else i + 1
@@ -587,7 +573,7 @@ def scan(  # type: ignore[no-untyped-def]
                             j += 1
                         if j < n and (buf[j] == 34 or buf[j] == 39):
                             v0 = j + 1
-                            v1 = _index(buf, v0, n, buf[j])
+                            v1 = find_byte(buf, v0, n, buf[j])
                             j = v1 + 1
                         else:
                             v0 = j
@@ -674,7 +660,7 @@ def scan(  # type: ignore[no-untyped-def]
                     close = n
                     at = i
                     while tag != _PLAINTEXT and at + 2 < n:
-                        at = _index(buf, at, n, 60)
+                        at = find_byte(buf, at, n, 60)
                         if at + 2 < n and buf[at + 1] == 47:
                             k = at + 2
                             rh = _OFFSET

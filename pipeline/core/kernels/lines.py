@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 
 from pipeline.core.chars import BREAK, SPACE, TERMINAL
+from pipeline.core.kernels.bytes import find_byte
 from pipeline.core.kernels.words import FNV_OFFSET, FNV_PRIME, MIX, SHIFT, class_of, code_at, finish
 
 # How a text is cut
@@ -16,19 +17,6 @@ BLANK_LINES = 3  # re.split(r"\n{2,}", text.strip())
 PARAGRAPHS = 4  # runs of lines with something on them, stripped
 
 BULLETS = np.array([ord(c) for c in "•‣▶◀◦■□▪▫–-*·"], np.int64)
-
-
-_memchr = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
-
-
-@njit(cache=True)
-def find_byte(data, lo, hi, byte):  # type: ignore[no-untyped-def]
-    """First place of a byte in data[lo:hi], hi if it is not there; by the C library's memchr."""
-    if lo >= hi:
-        return hi
-    base = data.ctypes.data
-    found = _memchr(base + lo, byte, hi - lo)
-    return found - base if found else hi
 
 
 @njit(cache=True)

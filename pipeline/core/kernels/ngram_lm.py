@@ -5,37 +5,19 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.core.kernels.tables import find_number
 from pipeline.core.kernels.words import MIX, finish
 
 MAX_ORDER = 6
 
 
 @njit(cache=True)
-def level_table(keys):  # type: ignore[no-untyped-def]
-    """(keys, indices) of an open-addressing table over a level's n-grams; index -1 marks an empty place."""
-    room = 16
-    while room < 2 * len(keys):
-        room *= 2
-    table = np.zeros(room, np.uint64)
-    index = np.full(room, -1, np.int32)
-    for k in range(len(keys)):
-        slot = np.int64(finish(keys[k] * MIX)) & (room - 1)
-        while index[slot] >= 0:
-            slot = (slot + 1) & (room - 1)
-        table[slot] = keys[k]
-        index[slot] = k
-    return table, index
-
-
-@njit(cache=True)
-def _look(table, index, key):  # type: ignore[no-untyped-def]
-    mask = len(table) - 1
-    slot = np.int64(finish(key * MIX)) & mask
-    while index[slot] >= 0:
-        if table[slot] == key:
-            return np.int64(index[slot])
-        slot = (slot + 1) & mask
-    return np.int64(-1)
+def spread(keys):  # type: ignore[no-untyped-def]
+    """Keys of a level as its table has them: every key another number, evenly spread."""
+    out = np.empty(len(keys), np.uint64)
+    for i in range(len(keys)):
+        out[i] = finish(keys[i] * MIX)
+    return out
 
 
 @njit(cache=True)
@@ -62,7 +44,7 @@ def score(first, words, tables, indices, log_p, backoff, order, bos):  # type: i
                 if context[k - 1] < 0:
                     break
                 key = (np.uint64(context[k - 1]) << np.uint64(32)) | np.uint64(word)
-                after[k] = _look(tables[k - 1], indices[k - 1], key)
+                after[k] = find_number(tables[k - 1], indices[k - 1], finish(key * MIX))
                 if after[k] >= 0:
                     longest = k
             total = np.float64(log_p[longest - 1][after[longest]])
