@@ -245,7 +245,7 @@ def _check_keep(keep: Sequence[str], where: str) -> None:
 
 
 def compile_kernels() -> None:
-    """Run every built-in signal and edit once, so that workers find their kernels compiled on disk.
+    """Run every built-in signal, the compiled edit and every match once, so that workers find their kernels compiled on disk.
 
     Models that are not installed are left out: they compile when they are first used.
     """
@@ -264,4 +264,9 @@ def compile_kernels() -> None:
     for first, params in curation.signal_params.items():
         measure(REGISTRY.signals[first], [doc], dict(params))
     list(curation.gates[0].edit.fn(doc, **curation.gates[0].params))
+    for found in REGISTRY.matches.values():
+        values = resolve("compile", found, {})
+        list(found.fn([doc] if found.batch else doc, **values))
+        if found.similarity:
+            found.similarity(doc, doc, **values)
     gram_index([("a", (doc.text,))], 13).matches(TextBatch([doc.text]))
