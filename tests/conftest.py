@@ -15,7 +15,7 @@ from warcio.warcwriter import WARCWriter
 
 from examples.hosts import GARDEN, Server, start
 from pipeline.cli.progress import Bars
-from pipeline.cli.stages import load_recipe, run_recipe
+from pipeline.cli.stages import Limits, load_recipe, run_recipe
 from pipeline.curate.gates import compile_kernels
 from pipeline.look.run import Run, open_run
 
@@ -117,7 +117,7 @@ def write_recipe(folder: Path, body: str, name: str = "test") -> Path:
 
 
 def run(recipe: Path, runs: Path, *, workers: int = 1, sets: tuple[str, ...] = (), **stages: str) -> Run:
-    return open_run(run_recipe(load_recipe(recipe, sets), runs, workers=workers, bars=QUIET, **stages))
+    return open_run(run_recipe(load_recipe(recipe, sets), runs, limits=Limits(workers), bars=QUIET, **stages))
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,28 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from pipeline.cli.dedup import dedup_app
+from pipeline.cli.options import (
+    NO_SETS,
+    AsJson,
+    Inputs,
+    MaxMemory,
+    Out,
+    RecipePath,
+    RunPath,
+    Sets,
+    Workers,
+    must_exist,
+    open_session,
+    print_json,
+    print_step,
+    show_run,
+)  # fmt: skip
+from pipeline.cli.tools import classifier_app, extractor_app, lm_app, models_app, rules_app
 from pipeline.core.errors import UsageError, WinnowError
 
 app = typer.Typer(
@@ -18,28 +36,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From seed URLs to a trained language model, with every token accounted for.",
 )
-models_app = typer.Typer(no_args_is_help=True, help="Model files that curation uses.")
-extractor_app = typer.Typer(no_args_is_help=True, help="Train and judge the fast extractor.")
 tokenizer_app = typer.Typer(no_args_is_help=True, help="Train a tokenizer.")
-app.add_typer(models_app, name="models")
-app.add_typer(extractor_app, name="extractor")
-app.add_typer(tokenizer_app, name="tokenizer")
-rules_app = typer.Typer(no_args_is_help=True, help="The rule sets that ship with winnow.")
-classifier_app = typer.Typer(no_args_is_help=True, help="Train and judge text classifiers (quality, toxicity, yours).")
-lm_app = typer.Typer(no_args_is_help=True, help="Train n-gram language models for the perplexity signal.")
-app.add_typer(rules_app, name="rules")
-app.add_typer(classifier_app, name="classifier")
-app.add_typer(lm_app, name="lm")
-
-Inputs = Annotated[list[Path], typer.Argument(help="Datasets, or files or folders of WARC, WET, JSONL, Parquet.")]
-Out = Annotated[Path, typer.Option("--out", help="Directory of the result.")]
-Sets = Annotated[list[str], typer.Option("--set", help="Override one recipe value: section.name=value. Repeatable.")]
-NO_SETS: list[str] = []  # Typer copies defaults
-NO_PATHS: list[Path] = []
-Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: all cores.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-RecipePath = Annotated[Path | None, typer.Option("--recipe", help="Recipe whose sections apply.")]
-RunPath = Annotated[Path, typer.Argument(help="Run directory (runs/NAME) or a finished step.")]
+for name, group in {
+    "models": models_app, "extractor": extractor_app, "tokenizer": tokenizer_app, "rules": rules_app,
+    "classifier": classifier_app, "lm": lm_app, "dedup": dedup_app,
+}.items():  # fmt: skip
+    app.add_typer(group, name=name)
 
 
 @app.command()
@@ -51,6 +53,7 @@ def run(
     last: Annotated[str, typer.Option("--to", help="Last stage.")] = "report",
     only: Annotated[str, typer.Option("--only", help="One stage alone.")] = "",
     workers: Workers = None,
+    max_memory: MaxMemory = "",
     as_json: AsJson = False,
 ) -> None:
     """Run a recipe: crawl, extract, curate, tokenize, train, report. What is done is not done again."""
@@ -61,12 +64,12 @@ def run(
     root = stages.run_recipe(
         loaded,
         runs,
-        workers=stages.workers_or_default(workers),
+        limits=stages.limits(workers, max_memory),
         bars=Bars(quiet=as_json),
         first=only or first,
         last=only or last,
     )
-    _show_stats(root, as_json)
+    show_run(root, as_json)
 
 
 @app.command()
@@ -79,8 +82,8 @@ def crawl(
 ) -> None:
     """Fetch pages from seeds into WARC files, with a log of every URL's fate."""
     listed = ", ".join(json.dumps(str(Path(s).resolve()) if "://" not in s else s) for s in seeds)
-    with _session(recipe, [*sets, f"crawl.seeds=[{listed}]"], 1, as_json, {"crawl": out}) as session:
-        _print_step(session.crawl(), as_json)
+    with open_session(recipe, [*sets, f"crawl.seeds=[{listed}]"], 1, as_json, {"crawl": out}) as session:
+        print_step(session.crawl(), as_json)
 
 
 @app.command()
@@ -90,11 +93,12 @@ def extract(
     recipe: RecipePath = None,
     sets: Sets = NO_SETS,
     workers: Workers = None,
+    max_memory: MaxMemory = "",
     as_json: AsJson = False,
 ) -> None:
     """Turn WARC, WET, JSONL or Parquet files into a dataset of documents."""
-    with _session(recipe, sets, workers, as_json, {"extract": out}) as session:
-        _print_step(session.extract(inputs), as_json)
+    with open_session(recipe, sets, workers, as_json, {"extract": out}, max_memory=max_memory) as session:
+        print_step(session.extract(inputs), as_json)
 
 
 @app.command()
@@ -104,19 +108,12 @@ def curate(
     recipe: Annotated[Path, typer.Option("--recipe", help="Recipe with the gates.")],
     sets: Sets = NO_SETS,
     workers: Workers = None,
+    max_memory: MaxMemory = "",
     as_json: AsJson = False,
 ) -> None:
     """Run the gates of a recipe over any documents."""
-    with _session(recipe, sets, workers, as_json, {"curate": out}) as session:
-        _print_step(session.curate(session.documents(inputs)), as_json)
-
-
-@app.command()
-def dedup(inputs: Inputs, out: Out, sets: Sets = NO_SETS, workers: Workers = None, as_json: AsJson = False) -> None:
-    """Remove exact and near copies, alone."""
-    gates = 'curate.gates=["exact", "minhash"]'
-    with _session(None, [gates, *sets], workers, as_json, {"curate": out}) as session:
-        _print_step(session.curate(session.documents(inputs)), as_json)
+    with open_session(recipe, sets, workers, as_json, {"curate": out}, max_memory=max_memory) as session:
+        print_step(session.curate(session.documents(inputs)), as_json)
 
 
 @app.command()
@@ -127,19 +124,20 @@ def signals(
     recipe: RecipePath = None,
     sets: Sets = NO_SETS,
     workers: Workers = None,
+    max_memory: MaxMemory = "",
     as_json: AsJson = False,
 ) -> None:
     """Measure every signal of every text, without decisions."""
     from pipeline.core.registry import load_plugins
     from pipeline.curate.step import all_signals, measure_signals
 
-    with _session(recipe, [*sets], workers, as_json, {"signals": out}) as session:
+    with open_session(recipe, [*sets], workers, as_json, {"signals": out}, max_memory=max_memory) as session:
         load_plugins(session.recipe.plugins)
         wanted = [n.strip() for n in names.split(",") if n.strip()] or all_signals()
         curation = session.curation(wanted)
         documents = session.documents(inputs)
         made = measure_signals(curation, wanted, documents, session.space, session.executor, progress=session.bars)
-        _print_step(made, as_json)
+        print_step(made, as_json)
 
 
 @tokenizer_app.command("train")
@@ -155,10 +153,10 @@ def tokenizer_train(
     import shutil
 
     work = out.parent / f".{out.name}.work"
-    with _session(recipe, sets, workers, as_json, {}, work) as session:
+    with open_session(recipe, sets, workers, as_json, {}, work) as session:
         made = session.tokenizer(session.documents(inputs))
         shutil.copyfile(made.dir / "tokenizer" / "00000.json", out)
-        _print_step(made, as_json)
+        print_step(made, as_json)
 
 
 @app.command("compile")
@@ -175,30 +173,6 @@ def compile_all() -> None:
     print(f"compiled kernels are in place ({time.monotonic() - began:.0f} s)")
 
 
-@extractor_app.command("train")
-def extractor_train(
-    folders: Annotated[list[Path], typer.Argument(help="Folders of labelled pages: WCXB layout, or snippets.")],
-    out: Annotated[Path, typer.Option("--out", help="Model file to write.")],
-    judge: Annotated[
-        bool, typer.Option("--judge/--no-judge", help="Out-of-fold scores first; five more trainings.")
-    ] = True,
-) -> None:
-    """Train the model of the fast extractor; its out-of-fold scores go into the file."""
-    from dataclasses import replace
-
-    from pipeline.extract.fast.model import save
-    from pipeline.extract.fast.train import load_pages, out_of_fold
-    from pipeline.extract.fast.train import train as train_model
-
-    pages = [page for folder in folders for page in load_pages(folder)]
-    facts: dict[str, Any] = {"pages": len(pages)}
-    if judge:
-        facts["out_of_fold"] = out_of_fold(pages).summary()
-    save(replace(train_model(pages), facts=facts), out)
-    print(f"{out}: {out.stat().st_size:,} bytes")
-    _print_json(facts)
-
-
 @app.command()
 def tokenize(
     inputs: Inputs,
@@ -210,9 +184,9 @@ def tokenize(
     as_json: AsJson = False,
 ) -> None:
     """Encode and pack documents into Parquet token shards."""
-    _must_exist(tokenizer)
-    with _session(recipe, sets, workers, as_json, {"tokenize": out}) as session:
-        _print_step(session.tokenize(session.documents(inputs), tokenizer), as_json)
+    must_exist(tokenizer)
+    with open_session(recipe, sets, workers, as_json, {"tokenize": out}) as session:
+        print_step(session.tokenize(session.documents(inputs), tokenizer), as_json)
 
 
 @app.command()
@@ -227,9 +201,9 @@ def train(
     """Train a model on token shards; a run that was stopped goes on from its last checkpoint."""
     from pipeline.core.dataset import open_dataset
 
-    _must_exist(tokenizer)
-    with _session(recipe, sets, 1, as_json, {"train": out}) as session:
-        _print_step(session.train(open_dataset(shards), tokenizer), as_json)
+    must_exist(tokenizer)
+    with open_session(recipe, sets, 1, as_json, {"train": out}) as session:
+        print_step(session.train(open_dataset(shards), tokenizer), as_json)
 
 
 @app.command()
@@ -267,7 +241,7 @@ def generate(
         load_model(folder), load_tokenizer(found), prompt,
         max_tokens=max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
     )  # fmt: skip
-    _print_json({"prompt": prompt, "text": text}) if as_json else print(prompt + text)
+    print_json({"prompt": prompt, "text": text}) if as_json else print(prompt + text)
 
 
 @app.command()
@@ -290,7 +264,7 @@ def stats(
         from pipeline.look.run import open_run
 
         table = rule_table(open_run(run_path))
-        _print_json(table) if as_json else show_rule_table(table)
+        print_json(table) if as_json else show_rule_table(table)
         return
     if signal and (near is not None or samples):
         from pipeline.cli.show import show_nearest
@@ -298,17 +272,17 @@ def stats(
         from pipeline.look.run import open_run
 
         rows = nearest(open_run(run_path), signal, near, samples or 5)
-        _print_json(rows) if as_json else show_nearest(rows)
+        print_json(rows) if as_json else show_nearest(rows)
         return
     if not signal:
-        _show_stats(run_path, as_json)
+        show_run(run_path, as_json)
         return
     from pipeline.cli.show import show_histogram
     from pipeline.look.run import open_run
     from pipeline.look.stats import histogram
 
     found = histogram(open_run(run_path), signal)
-    _print_json(found) if as_json else show_histogram(found)
+    print_json(found) if as_json else show_histogram(found)
 
 
 @app.command()
@@ -323,7 +297,7 @@ def inspect(
     from pipeline.look.inspect import inspect as look
 
     found = look(path, rows=rows, tokenizer=tokenizer)
-    _print_json(found) if as_json else show_inspect(found)
+    print_json(found) if as_json else show_inspect(found)
 
 
 @app.command()
@@ -338,7 +312,7 @@ def explain(
     from pipeline.look.run import open_run
 
     found = life(open_run(run_path), target)
-    _print_json(found) if as_json else show_explain(found)
+    print_json(found) if as_json else show_explain(found)
 
 
 @app.command()
@@ -349,7 +323,7 @@ def whatif(run_path: RunPath, sets: Sets = NO_SETS, as_json: AsJson = False) -> 
     from pipeline.look.whatif import whatif as ask
 
     found = ask(open_run(run_path), sets)
-    _print_json(found) if as_json else show_whatif(found)
+    print_json(found) if as_json else show_whatif(found)
 
 
 @app.command()
@@ -360,7 +334,7 @@ def representation(run_path: RunPath, as_json: AsJson = False) -> None:
     from pipeline.look.run import open_run
 
     found = measure(open_run(run_path))
-    _print_json(found) if as_json else show_representation(found)
+    print_json(found) if as_json else show_representation(found)
 
 
 @app.command()
@@ -378,102 +352,7 @@ def contamination(
     from pipeline.look.run import open_run
 
     found = look(open_run(run_path), sets, out=out)
-    _print_json(found) if as_json else show_contamination(found)
-
-
-@rules_app.command("list")
-def rules_list(as_json: AsJson = False) -> None:
-    """Every rule set with its source."""
-    from pipeline.cli.show import show_rule_sets
-    from pipeline.curate.gates import builtin_rule_sets
-
-    sets = [{"name": s.name, "rules": len(s.rules), "source": s.source} for s in builtin_rule_sets().values()]
-    _print_json(sets) if as_json else show_rule_sets(sets)
-
-
-@rules_app.command("show")
-def rules_show(
-    name: Annotated[str, typer.Argument(help="A rule set by name, or a TOML file.")], as_json: AsJson = False
-) -> None:
-    """All rules of a set: reason, signal, bounds, source."""
-    from dataclasses import asdict
-
-    from pipeline.cli.show import show_rule_set
-    from pipeline.core.errors import did_you_mean
-    from pipeline.core.rules import load_rule_set
-    from pipeline.curate.gates import builtin_rule_sets
-
-    known = builtin_rule_sets()
-    if name not in known and not Path(name).is_file():
-        raise UsageError(f"no rule set '{name}'.{did_you_mean(name, known)} winnow has: {', '.join(known)}.")
-    found = asdict(known[name] if name in known else load_rule_set(Path(name)))
-    _print_json(found) if as_json else show_rule_set(found)
-
-
-Positive = Annotated[list[Path], typer.Option("--positive", help="JSONL, Parquet or text lines. Repeatable.")]
-Negative = Annotated[list[Path], typer.Option("--negative", help="The same, of the other class. Repeatable.")]
-
-
-@classifier_app.command("train")
-def classifier_train(
-    positive: Positive,
-    negative: Negative,
-    out: Annotated[
-        Path, typer.Option("--out", help="Model file, for example quality.bin; scores and card lie beside.")
-    ],
-    about: Annotated[str, typer.Option("--about", help="A sentence or two for the model card.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Train a linear classifier in the fastText format; a tenth is held out and measured."""
-    from pipeline.classifiers.train import read_examples, train_and_measure
-    from pipeline.cli.show import show_classifier
-
-    examples = [*read_examples(positive, True), *read_examples(negative, False)]
-    found = train_and_measure(examples, out, name=out.stem, about=about)
-    _print_json(found) if as_json else show_classifier(found, str(out))
-
-
-@classifier_app.command("eval")
-def classifier_eval(
-    model: Annotated[Path, typer.Argument(help="A model file with the label `positive`.")],
-    positive: Positive,
-    negative: Negative,
-    as_json: AsJson = False,
-) -> None:
-    """Precision, recall and F1 of a classifier on other texts."""
-    from pipeline.classifiers.train import measure, read_examples
-    from pipeline.cli.show import show_classifier
-
-    found = measure(model, [*read_examples(positive, True), *read_examples(negative, False)])
-    _print_json(found) if as_json else show_classifier(found, str(model))
-
-
-@lm_app.command("train")
-def lm_train(
-    texts: Annotated[
-        list[Path], typer.Argument(help="Clean texts: JSONL, Parquet with a `text`, or plain text files.")
-    ],
-    out: Annotated[Path, typer.Option("--out", help="Model file, for example en.npz.")],
-    cut_on: Annotated[
-        list[Path], typer.Option("--cut-on", help="Web texts: terciles of their perplexity bound head, middle, tail.")
-    ] = NO_PATHS,
-    order: Annotated[int, typer.Option("--order", min=2, max=6, help="Longest n-gram, in words.")] = 3,
-    words: Annotated[int, typer.Option("--words", min=1, help="Size of the vocabulary.")] = 100_000,
-    as_json: AsJson = False,
-) -> None:
-    """Train a modified Kneser-Ney model on clean text."""
-    from pipeline.classifiers.train import read_texts
-    from pipeline.core.ngram_lm import load_ngram_model, save_ngram_model, train_ngram_model
-
-    clean = [t for path in texts for t in read_texts(path)]
-    web = [t for path in cut_on for t in read_texts(path)]
-    save_ngram_model(train_ngram_model(clean, order=order, words=words, cut_on=web), out)
-    model = load_ngram_model(str(out.resolve()))
-    found = {
-        "model": str(out), "bytes": out.stat().st_size, "texts": len(clean), "words": len(model.vocabulary),
-        "ngrams": [len(k) for k in model.keys], "cuts": list(model.cuts),
-    }  # fmt: skip
-    _print_json(found)
+    print_json(found) if as_json else show_contamination(found)
 
 
 @app.command()
@@ -492,78 +371,13 @@ def verify(run_path: RunPath, as_json: AsJson = False) -> None:
 
     problems = dict(check(open_run(run_path)))
     if as_json:
-        _print_json(problems)
+        print_json(problems)
     for step, found in {} if as_json else problems.items():
         print(f"{step}: {'whole' if not found else ''}")
         for line in found:
             print(f"  {line}")
     if any(problems.values()):
         raise typer.Exit(1)
-
-
-@models_app.command("add")
-def models_add(name: Annotated[str, typer.Argument(help="Name of a model.")]) -> None:
-    """Fetch a model and check its sha256."""
-    from pipeline.models import add_model
-
-    print(add_model(name))
-
-
-@models_app.command("list")
-def models_list() -> None:
-    """Known models, and whether they are installed."""
-    from pipeline.models import known_models, models_dir
-
-    for model in known_models().values():
-        state = "installed" if (models_dir() / model.file).is_file() else "not installed"
-        print(f"{model.name:<12} {state:<14} {model.kind}; {model.licence}")
-
-
-def _session(
-    recipe: Path | None,
-    sets: list[str],
-    workers: int | None,
-    quiet: bool,
-    fixed: dict[str, Path],
-    work: Path | None = None,
-) -> Any:
-    from pipeline.cli import stages
-    from pipeline.cli.progress import Bars
-    from pipeline.core.step import Workspace
-
-    loaded = stages.load_recipe(recipe, sets)
-    root = work or next(iter(fixed.values()))
-    return stages.Session(loaded, Workspace(root, fixed), stages.workers_or_default(workers), Bars(quiet=quiet))
-
-
-def _must_exist(path: Path) -> None:
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file.")
-
-
-def _show_stats(path: Path, as_json: bool) -> None:
-    from pipeline.cli.show import show_stats
-    from pipeline.look.run import open_run
-    from pipeline.look.stats import stats as count
-
-    found = count(open_run(path))
-    _print_json(found) if as_json else show_stats(found)
-
-
-def _print_step(step: Any, as_json: bool) -> None:
-    if as_json:
-        _print_json({"dir": str(step.dir), "step": step.step, "key": step.key, "counts": step.counts})
-    else:
-        print(f"{step.step}-{step.key}: {step.dir}")
-        print(json.dumps(step.counts))
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def run_cli() -> NoReturn:

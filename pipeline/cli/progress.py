@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Any
 
+NOTEWORTHY_S = 1.0  # a step without rows that took less has no line of its own
+
 
 class Bars:
     """Shows the shards of one step at a time."""
@@ -42,9 +44,10 @@ class Bars:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        if not self.quiet:
+        took = time.monotonic() - self._began
+        if self._rows or took >= NOTEWORTHY_S:
             rows = f", {self._rows:,} rows" if self._rows else ""
-            self.say(f"  {self._step:<16} {time.monotonic() - self._began:6.1f} s{rows}")
+            self.say(f"  {self._step:<16} {took:6.1f} s{rows}")
 
     def say(self, text: str) -> None:
         if not self.quiet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from pipeline.core.step import Workspace
 from tokenize_stage.config import TokenizeConfig
 from train.config import TrainConfig
 
+MAIN_BYTES = 300 << 20  # the main process, with what it imports
+WORKER_BYTES = 600 << 20  # a worker with its largest task (shards, ranges and buckets have sizes that inputs decide)
 STAGES = ("crawl", "extract", "curate", "tokenize", "train", "report")
 
 
@@ -63,6 +66,7 @@ class Session:
     space: Workspace
     workers: int
     bars: Bars
+    memory: int | None = None  # bytes for sorting
     steps: dict[str, Dataset] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -128,7 +132,15 @@ class Session:
     def curate(self, documents: Dataset) -> Dataset:
         from pipeline.curate.step import curate
 
-        return curate(self.curation(), documents, self.space, self.executor, work=self.work, progress=self.bars)
+        return curate(
+            self.curation(),
+            documents,
+            self.space,
+            self.executor,
+            work=self.work,
+            memory=self.memory,
+            progress=self.bars,
+        )
 
     def tokenizer(self, documents: Dataset) -> Dataset:
         from tokenize_stage.bpe import train_tokenizer
@@ -180,7 +192,7 @@ def run_recipe(
     recipe: Recipe,
     runs: Path,
     *,
-    workers: int,
+    limits: Limits,
     bars: Bars,
     first: str = STAGES[0],
     last: str = STAGES[-1],
@@ -200,7 +212,7 @@ def run_recipe(
         raise UsageError(f"stage '{first}' comes after '{last}'.")
     root = runs / recipe.name
     root.mkdir(parents=True, exist_ok=True)
-    with _lock(root), Session(recipe, Workspace(root), workers, bars) as session:
+    with _lock(root), Session(recipe, Workspace(root), limits.workers, bars, limits.sorting) as session:
         session.curation()  # a typo in a gate should not be found after hours of crawling
         done = session.steps
         has_inputs = bool(recipe.section("extract").inputs)
@@ -277,5 +289,38 @@ def _lock(root: Path) -> Iterator[None]:
         yield
 
 
-def workers_or_default(workers: int | None) -> int:
-    return default_workers() if workers is None else max(workers, 1)
+@dataclass(frozen=True)
+class Limits:
+    """How much of the machine a command may take. No result depends on it.
+
+    Attributes:
+        workers: processes.
+        memory: bytes for all of them together; None for no limit.
+    """
+
+    workers: int
+    memory: int | None = None
+
+    @property
+    def sorting(self) -> int | None:
+        """Bytes for a sort, which runs while the workers wait."""
+        return None if self.memory is None else (self.memory - MAIN_BYTES) // 2
+
+
+def limits(workers: int | None, max_memory: str = "") -> Limits:
+    """From the options of a command. Raises: UsageError for a size that is none, or too small for one worker."""
+    wanted = default_workers() if workers is None else max(workers, 1)
+    if not max_memory:
+        return Limits(wanted)
+    size = parse_bytes(max_memory)
+    if size < MAIN_BYTES + WORKER_BYTES:
+        raise UsageError(f"--max-memory {max_memory}: at least {(MAIN_BYTES + WORKER_BYTES) >> 20} MiB are needed.")
+    return Limits(min(wanted, (size - MAIN_BYTES) // WORKER_BYTES), size)
+
+
+def parse_bytes(text: str) -> int:
+    """`4GiB`, `500M`, `1.5G` or a plain number as bytes; K, M, G, T are powers of 1,024. Raises: UsageError."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
+    if not found:
+        raise UsageError(f"--max-memory {text}: write a number with K, M, G or T, such as 4GiB.")
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2].lower() or " "))

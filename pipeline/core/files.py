@@ -60,12 +60,22 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text("utf-8"))
 
 
-def write_parquet(path: Path, table: pa.Table, *, row_group_rows: int = 65_536) -> None:
-    """Write one Parquet file, zstd level 3, page index on: byte-identical for identical tables."""
-    with atomic(path) as tmp:
-        pq.write_table(
-            table, tmp, compression="zstd", compression_level=3, row_group_size=row_group_rows, write_page_index=True
-        )
+def write_parquet(path: Path, table: pa.Table, *, row_group_rows: int = 65_536, packed: bool = True) -> None:
+    """Write one Parquet file, page index on: byte-identical for identical tables.
+
+    Args:
+        packed: zstd level 3 and dictionaries; False for columns of hashes, which nothing makes smaller.
+    """
+    with atomic(path) as tmp, pq.ParquetWriter(tmp, table.schema, **parquet_options(packed=packed)) as writer:
+        writer.write_table(table, row_group_size=row_group_rows)
+
+
+def parquet_options(*, packed: bool = True) -> dict[str, Any]:
+    """How winnow writes Parquet, for `pyarrow.parquet.ParquetWriter`."""
+    how = (
+        {"compression": "zstd", "compression_level": 3} if packed else {"compression": "none", "use_dictionary": False}
+    )
+    return {**how, "write_page_index": True}
 
 
 def sha256_file(path: Path) -> str:

@@ -63,7 +63,8 @@ class EditDef:
     """`fn(doc, **params)` gives spans.
 
     With `keys(doc, **params)`, which gives pairs (group, key), the edit may ask how common a key is: the engine counts
-    in how many documents of its group each key occurs, and `fn` receives the common ones as `common` (see `edit`).
+    in how many documents of its group each key occurs, and `fn` receives the common ones as `common` (see `edit`). With
+    `keep_one` a common key is not in `common` for the one document that comes first in the order of `keep`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class EditDef:
     version: int
     files: tuple[str, ...]
     keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None
+    keep_one: bool = False
     requires: tuple[str, ...] = ()
     params: dict[str, Param] = field(default_factory=dict)
 
@@ -82,13 +84,20 @@ class MatchDef:
     With `batch` it is `fn(docs, **params)` -> (places, keys): for every key the place of its document in `docs`, int64,
     and 16 bytes, uint8 of shape (keys, 16), spread evenly over all values.
 
-    `similarity(doc_a, doc_b, **params)` in [0, 1] verifies a candidate pair before anything is dropped; the pair
-    holds when it reaches the match's `min_similarity`. Without it a shared key is proof enough (exact match).
+    Candidate pairs are verified before anything is dropped, by one of two:
+
+    - `features(docs, **params)` -> (offsets int64, values uint32): a set of hashes for each document, ascending and
+      without repetition. A pair holds when the Jaccard similarity of the sets reaches `min_similarity`, or where the match
+      has a `min_containment` above 0 and such a share of the dropped document's set is in the other one's.
+    - `similarity(doc_a, doc_b, **params)` in [0, 1]; a pair holds when it reaches `min_similarity`.
+
+    Without both a shared key is proof enough (exact match).
     """
 
     name: str
     fn: Callable[..., Any]
     similarity: Callable[..., float] | None
+    features: Callable[..., Any] | None
     reason: str
     version: int
     files: tuple[str, ...]
@@ -148,6 +157,7 @@ def edit(
     name: str,
     *,
     keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None,
+    keep_one: bool = False,
     version: int = 1,
     files: Sequence[str] = (),
     requires: Sequence[str] = (),
@@ -158,6 +168,7 @@ def edit(
         keys: makes this an edit that knows the corpus: (group, key) pairs of a document. The edit then takes the
             parameters `min_documents` and `min_share`, and a keyword `common`, a set of 16-byte hashes: those keys
             that so many documents of their group have (see `common_key`).
+        keep_one: with `keys`: the document that `[curate] keep` prefers keeps what it shares with others.
 
     Raises: UsageError if `keys` is given and the edit lacks one of these parameters.
     """
@@ -170,7 +181,7 @@ def edit(
                 if needed not in params:
                     raise UsageError(f"edit '{name}' has keys and needs the parameter '{needed}'.")
             del params["common"]  # comes from the engine, never from a recipe
-        REGISTRY.edits[name] = EditDef(name, fn, version, tuple(files), keys, tuple(requires), params)
+        REGISTRY.edits[name] = EditDef(name, fn, version, tuple(files), keys, keep_one, tuple(requires), params)
         return fn
 
     return register
@@ -185,17 +196,23 @@ def match(
     name: str,
     *,
     similarity: Callable[..., float] | None = None,
+    features: Callable[..., Any] | None = None,
     reason: str = "",
     version: int = 1,
     files: Sequence[str] = (),
     batch: bool = False,
 ) -> Callable[[F], F]:
-    """Register a function that gives the keys under which copies of a document meet (see `MatchDef`)."""
+    """Register a function that gives the keys under which copies of a document meet (see `MatchDef`).
+
+    Raises: UsageError if it has both `similarity` and `features`.
+    """
+    if similarity is not None and features is not None:
+        raise UsageError(f"match '{name}' has both a similarity and features: give one.")
 
     def register(fn: F) -> F:
         _claim(name, {**REGISTRY.edits, **REGISTRY.matches}, fn)
         REGISTRY.matches[name] = MatchDef(
-            name, fn, similarity, reason or f"{name}_copy", version, tuple(files), batch, params_of(fn)
+            name, fn, similarity, features, reason or f"{name}_copy", version, tuple(files), batch, params_of(fn)
         )
         return fn
 

@@ -32,8 +32,12 @@ class CurateConfig:
         rules: further rule set files (TOML), relative to the recipe.
         keep: which copy of several stays: fields and signals measured before, the first that differs decides; a
             leading '-' prefers the larger value. Ties go to the smallest doc_id.
+        source_priority: patterns (`wiki/*`, `*.gov`) of input files or hosts for the field `source_priority` in `keep`:
+            what fits an earlier one comes first, what fits none last.
         max_host_loss: a match that would drop a larger share of the documents of a host (of 100 or more) stops the run;
             1.0 lets it pass.
+        max_source_loss: the same for the documents of an input file.
+        index: folder of earlier documents (`winnow dedup index`) that matches compare with; relative to the recipe.
         measure_dropped: go on measuring documents that a gate dropped, so that `winnow whatif` can answer about them.
     """
 
@@ -45,7 +49,10 @@ class CurateConfig:
     rules: list[str] = field(default_factory=list)
     keep: list[str] = field(default_factory=lambda: ["-text_bytes", "capture_time"])
     measure_dropped: bool = True
+    source_priority: list[str] = field(default_factory=list)
     max_host_loss: float = 0.95
+    max_source_loss: float = 0.95
+    index: str = ""
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -79,6 +86,11 @@ class Gate:
     def match(self) -> MatchDef:
         return REGISTRY.matches[self.name]
 
+    @property
+    def needs_ranks(self) -> bool:
+        """Whether the gate keeps one of several, and so asks for the order of `keep`."""
+        return self.kind == "match" or (self.kind == "edit" and self.edit.keep_one)
+
 
 @dataclass(frozen=True)
 class Curation:
@@ -89,8 +101,11 @@ class Curation:
     keep: tuple[str, ...]
     measure_dropped: bool
     max_host_loss: float
+    max_source_loss: float
+    source_priority: tuple[str, ...]
     plugins: tuple[Path, ...]
     files: Mapping[str, str]  # plug-ins, models and lists -> sha256
+    index: Path | None = None
 
     def load(self) -> None:
         """Make the plug-ins' functions known in this process."""
@@ -157,12 +172,20 @@ def build(
         params = resolve(f"{where}: signals.{found.names[0]}", found, given)
         signal_params[found.names[0]] = _with_files(found, params, f"{where}: signals.{found.names[0]}", base, files)
     _check_keep(config.keep, where)
-    if not 0 < config.max_host_loss <= 1:
-        raise RecipeError(
-            f"{where}: curate.max_host_loss: expected a share above 0 and up to 1, got {config.max_host_loss}."
-        )
+    for name in ("max_host_loss", "max_source_loss"):
+        if not 0 < (share := getattr(config, name)) <= 1:
+            raise RecipeError(f"{where}: curate.{name}: expected a share above 0 and up to 1, got {share}.")
     return Curation(
-        gates, signal_params, tuple(config.keep), config.measure_dropped, config.max_host_loss, tuple(plugins), files
+        gates,
+        signal_params,
+        tuple(config.keep),
+        config.measure_dropped,
+        config.max_host_loss,
+        config.max_source_loss,
+        tuple(config.source_priority),
+        tuple(plugins),
+        files,
+        (base / Path(config.index).expanduser()).resolve() if config.index else None,
     )
 
 
@@ -234,7 +257,7 @@ def resolve_file(value: str, where: str, base: Path) -> Path:
     raise RecipeError(f"{where}: {path} does not exist.{did_you_mean(value, names)} By name: {', '.join(names)}.")
 
 
-KEEP_FIELDS = ("text_bytes", "capture_time", "date", "url", "source", "source_offset")
+KEEP_FIELDS = ("text_bytes", "capture_time", "date", "url", "source", "source_offset", "source_priority")
 
 
 def _check_keep(keep: Sequence[str], where: str) -> None:
@@ -269,4 +292,6 @@ def compile_kernels() -> None:
         list(found.fn([doc] if found.batch else doc, **values))
         if found.similarity:
             found.similarity(doc, doc, **values)
+        if found.features:
+            found.features([doc], **values)
     gram_index([("a", (doc.text,))], 13).matches(TextBatch([doc.text]))

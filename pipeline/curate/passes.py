@@ -2,7 +2,7 @@
 
 What a pass writes (`<n>` is the shard): `signals/<n>` for every document it saw, `decisions/<n>`, `edits/<n>`; then,
 if a match or an edit that knows the corpus follows, `state/<n>` (who is still in, with the text where an edit changed
-it) and `keys/<n>`; after the last of them `data/<n>`, with the sidecars of all passes joined.
+it, and what `keep` goes by) and `keys/<n>`; after the last of them `data/<n>`, with the sidecars of all passes joined.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from pipeline.core.step import ShardResult, Task
 from pipeline.curate.gates import KEEP_FIELDS, Curation, Gate
 
 BATCH_ROWS = 1_000
+SORTED_ROWS = 8_192  # rows of a row group in files that are read by range
 STATE = pa.schema(
     [
         pa.field("doc_id", DOC_ID, nullable=False),
@@ -35,13 +37,27 @@ STATE = pa.schema(
         ("text", pa.string()),  # null: as in the input
         ("language", pa.string()),
         ("language_score", pa.float64()),
+        ("shard", pa.int32()),
+        ("bytes", pa.int64()),  # of the text, UTF-8
+    ]
+)  # before a match also a column for each field of `keep`
+COUNTED = pa.schema(
+    [
+        ("high", pa.uint64()),  # 128 bits of `common_key`
+        ("low", pa.uint64()),
+        pa.field("group", DOC_ID, nullable=False),
+        ("documents", pa.int64()),
+        ("best", pa.int32()),  # place in `state` of the document that `keep` prefers
     ]
 )
+COMMON = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("shard", pa.int32()), ("best", pa.int32())])
 DROPS = pa.schema(
     [
         pa.field("doc_id", DOC_ID, nullable=False),
         pa.field("kept_doc_id", DOC_ID, nullable=False),
-        ("similarity", pa.float64()),
+        ("similarity", pa.float64()),  # |A ∩ B| / |A ∪ B| of what the match compares
+        ("containment", pa.float64()),  # |A ∩ B| / |A|, A the dropped document
+        ("kept_rank", pa.uint32()),
     ]
 )
 
@@ -75,6 +91,7 @@ class _Out:
     measured: list[Doc] = field(default_factory=list)
     edit_kinds: Counter[str] = field(default_factory=Counter)
     common: frozenset[bytes] = frozenset()  # keys that the edit which begins this pass may remove
+    own: dict[bytes, frozenset[bytes]] = field(default_factory=dict)  # doc_id -> those of which it keeps its copy
 
 
 def pass_shard(task: Task) -> ShardResult:
@@ -96,7 +113,7 @@ def pass_shard(task: Task) -> ShardResult:
     edits = pa.Table.from_pylist(out.edits, EDIT)
     if args.follows is not None:
         write = _write_keys if args.follows.kind == "match" else _write_counted
-        outputs |= _write_state(task, out) | write(task, args, out)
+        outputs |= _write_state(task, args, out) | write(task, args, out)
     else:
         signals, decisions, edits = _join(task, args, signals, decisions, edits)
         data = _survivors(task, out)
@@ -123,7 +140,14 @@ def _input(task: Task, args: PassArgs, out: _Out) -> Iterator[tuple[list[Doc], l
             ids = pa.array([r["doc_id"] for r in state.values()], DOC_ID)
             drops = {r["doc_id"]: r for r in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist()}
         else:
-            out.common = frozenset(table["key"].to_pylist())
+            keys = _keys_of(table)
+            out.common = frozenset(keys)
+            own: dict[bytes, set[bytes]] = {}
+            ids = [r["doc_id"] for r in state.values()]
+            for key, place in zip(keys, table["best"].to_pylist(), strict=True):
+                if place >= 0:
+                    own.setdefault(ids[place], set()).add(key)
+            out.own = {doc_id: frozenset(kept) for doc_id, kept in own.items()}
     at = 0
     with pq.ParquetFile(task.inputs[0].path) as f:
         for batch in f.iter_batches(batch_size=BATCH_ROWS):
@@ -134,6 +158,12 @@ def _input(task: Task, args: PassArgs, out: _Out) -> Iterator[tuple[list[Doc], l
                 docs, rows = [d for d, _ in pairs], [r for _, r in pairs]
                 docs, rows = _take_copies(docs, rows, drops, args, out)
             yield docs, rows
+
+
+def _keys_of(table: pa.Table) -> list[bytes]:
+    """The 16 bytes of each key from its two numbers."""
+    flat = np.stack([table["high"].to_numpy(), table["low"].to_numpy()], axis=1).tobytes()
+    return [flat[i : i + 16] for i in range(0, len(flat), 16)]
 
 
 def _restore(doc: Doc, state: Mapping[str, Any], out: _Out) -> Doc:
@@ -154,8 +184,12 @@ def _take_copies(
         if drop is None:
             kept.append((doc, row))
             continue
-        gate, reason = args.previous.name, args.previous.match.reason
-        out.decisions.append(decision(doc, gate, [reason], kept=drop["kept_doc_id"], similarity=drop["similarity"]))
+        gate, reason = args.previous, args.previous.match.reason
+        note = None
+        if drop["similarity"] < gate.params.get("min_similarity", 0.0):
+            note = f"{drop['containment']:.1%} of it is in the one kept"
+        kept_for, similar = drop["kept_doc_id"], drop["similarity"]
+        out.decisions.append(decision(doc, gate.name, [reason], kept=kept_for, similarity=similar, note=note))
     return [d for d, _ in kept], [r for _, r in kept]
 
 
@@ -206,9 +240,11 @@ def _number(doc: Doc, name: str) -> float | None:
 
 
 def _edit_gate(gate: Gate, alive: dict[int, Doc], dead: dict[int, Doc], out: _Out) -> None:
-    params = {**gate.params, "common": out.common} if gate.cuts else gate.params
+    params = dict(gate.params)
     for group, recorded in ((alive, True), (dead, False)):
         for row, doc in list(group.items()):
+            if gate.cuts:
+                params["common"] = out.common - out.own.get(doc.doc_id, frozenset())
             text, spans = apply_spans(doc.text, gate.edit.fn(doc, **params))
             if not spans:
                 continue
@@ -228,7 +264,7 @@ def _edit_gate(gate: Gate, alive: dict[int, Doc], dead: dict[int, Doc], out: _Ou
                 dead[row] = alive.pop(row)
 
 
-def _write_state(task: Task, out: _Out) -> dict[Any, int | None]:
+def _write_state(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
     rows = [
         {
             "doc_id": d.doc_id,
@@ -236,47 +272,66 @@ def _write_state(task: Task, out: _Out) -> dict[Any, int | None]:
             "text": d.text if d.doc_id in out.changed else None,
             "language": d.language,
             "language_score": d.language_score,
+            "shard": task.shard,
+            "bytes": d.text_bytes,
         }
         for d, r in zip(out.alive, out.rows, strict=True)
     ]
+    table = pa.Table.from_pylist(rows, STATE)
+    gate = args.follows
+    assert gate is not None
+    if gate.needs_ranks:
+        for name, kind in keep_columns(args.curation.keep):
+            values = _keep_values(name, args.curation, gate, out.alive)
+            table = table.append_column(f"keep.{name}", pa.array(values, kind))
     path = task.file("state")
-    write_parquet(path, pa.Table.from_pylist(rows, STATE), row_group_rows=BATCH_ROWS)
+    write_parquet(path, table, row_group_rows=BATCH_ROWS)
     return {path: len(rows)}
+
+
+def _keep_values(name: str, curation: Curation, gate: Gate, docs: Sequence[Doc]) -> list[Any]:
+    """What the choice of the best copy goes by. Raises: StepError for a signal that is not measured yet."""
+    if name == "source_priority":
+        return [source_priority(d, curation.source_priority) for d in docs]
+    if name in KEEP_FIELDS:
+        return [getattr(d, name) for d in docs]
+    if docs and name not in docs[0].signals:
+        raise StepError(f"curate.keep: signal '{name}' is not measured before '{gate.name}'.")
+    return [d.signals[name] for d in docs]
+
+
+def source_priority(doc: Doc, patterns: Sequence[str]) -> int:
+    """Place of the first pattern that the document's input file or host fits; behind all of them where none does."""
+    fits = (i for i, p in enumerate(patterns) if fnmatchcase(doc.source, p) or fnmatchcase(doc.host, p))
+    return next(fits, len(patterns))
 
 
 def keep_columns(keep: Sequence[str]) -> list[tuple[str, pa.DataType]]:
     """Name and type of the columns by which the best copy is chosen."""
-    types = {"capture_time": pa.timestamp("us", tz="UTC"), "text_bytes": pa.int64(), "source_offset": pa.int64()}
+    types = {"capture_time": pa.timestamp("us", tz="UTC")}
+    types |= {n: pa.int64() for n in ("text_bytes", "source_offset", "source_priority")}
     text = ("date", "url", "source")
     names = [k.removeprefix("-") for k in keep]
     return [(n, types.get(n, pa.string() if n in text else pa.float64())) for n in names]
 
 
 def _write_keys(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
-    """`keys`: (key, doc_id, keep fields) sorted by key. A key is hashed to 16 bytes, so that any bytes will do."""
+    """`keys`: (high, low, doc) ascending: 128 bits of the key and the document's place in `state`. Without the low bits
+    where pairs are verified: two keys that agree in 64 bits by chance are one comparison more."""
     gate = args.follows
     assert gate is not None
-    columns = keep_columns(args.curation.keep)
-    for name, _ in columns:
-        if name not in KEEP_FIELDS and out.alive and name not in out.alive[0].signals:
-            raise StepError(f"curate.keep: signal '{name}' is not measured before '{gate.name}'.")
-    places, keys = _keys(gate, out.alive)
-    take = pa.array(places, pa.int64())
-    arrays: dict[str, pa.Array] = {
-        "key": pa.FixedSizeBinaryArray.from_buffers(DOC_ID, len(places), [None, pa.py_buffer(keys)]),
-        "doc_id": pa.array([d.doc_id for d in out.alive], DOC_ID).take(take),
-    }
-    for name, kind in columns:
-        values = [getattr(d, name) if name in KEEP_FIELDS else d.signals.get(name) for d in out.alive]
-        arrays[name] = pa.array(values, kind).take(take)
-    table = pa.table(arrays)
-    table = table.take(pc.sort_indices(table, [("key", "ascending"), ("doc_id", "ascending")]))
+    places, keys = keys_of(gate, out.alive)
+    numbers = np.frombuffer(keys, np.uint64).reshape(-1, 2)
+    exact = not (gate.match.features or gate.match.similarity)
+    order = np.lexsort((places, numbers[:, 1], numbers[:, 0])) if exact else np.lexsort((places, numbers[:, 0]))
+    columns = {"high": numbers[order, 0]} | ({"low": numbers[order, 1]} if exact else {})
+    table = pa.table({**columns, "doc": places[order].astype(np.int32)})
     path = task.file("keys")
-    write_parquet(path, table)
+    write_parquet(path, table, row_group_rows=SORTED_ROWS, packed=False)
     return {path: table.num_rows}
 
 
-def _keys(gate: Gate, docs: Sequence[Doc]) -> tuple[npt.NDArray[np.int64], bytes]:
+def keys_of(gate: Gate, docs: Sequence[Doc]) -> tuple[npt.NDArray[np.int64], bytes]:
     """(place of the document of each key, 16 bytes of each key one after the other)."""
     if not gate.match.batch:
         pairs = [(i, key) for i, doc in enumerate(docs) for key in sorted(set(gate.match.fn(doc, **gate.params)))]
@@ -290,26 +345,53 @@ def _keys(gate: Gate, docs: Sequence[Doc]) -> tuple[npt.NDArray[np.int64], bytes
 
 
 def _write_counted(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
-    """`keys`: (group, key, documents) of an edit that knows the corpus; a null key counts the group's documents."""
+    """`keys` of an edit that knows the corpus, ascending, with the number of documents and the best of them; `groups`:
+    documents of each group."""
     gate = args.follows
     assert gate is not None
     assert gate.edit.keys is not None
-    counts: Counter[tuple[bytes, bytes | None]] = Counter()
-    for doc in out.alive:
-        pairs = set(gate.edit.keys(doc, **gate.params))
-        counts.update({(_hash(group), common_key(group, key)) for group, key in pairs})
-        counts.update({(_hash(group), None) for group, _ in pairs})
-    rows = sorted(counts.items(), key=lambda item: (item[0][0], item[0][1] or b""))
+    counts: Counter[tuple[bytes, bytes]] = Counter()
+    groups: Counter[bytes] = Counter()
+    best: dict[tuple[bytes, bytes], int] = {}
+    order = _keep_places(args.curation, gate, out.alive) if gate.needs_ranks else range(len(out.alive))
+    for place in order:
+        pairs = set(gate.edit.keys(out.alive[place], **gate.params))
+        hashed = {(common_key(group, key), _hash(group)) for group, key in pairs}
+        counts.update(hashed)
+        groups.update({group for _, group in hashed})
+        for one in hashed:
+            best.setdefault(one, place)
+    numbers = np.frombuffer(b"".join(k for k, _ in counts), np.uint64).reshape(-1, 2)
     table = pa.table(
-        {
-            "group": pa.array([g for (g, _), _ in rows], DOC_ID),
-            "key": pa.array([k for (_, k), _ in rows], DOC_ID),
-            "documents": pa.array([n for _, n in rows], pa.int64()),
-        }
+        [
+            pa.array(numbers[:, 0]),
+            pa.array(numbers[:, 1]),
+            pa.array([g for _, g in counts], DOC_ID),
+            pa.array(list(counts.values()), pa.int64()),
+            pa.array([best[one] for one in counts], pa.int32()),
+        ],
+        schema=COUNTED,
     )
-    path = task.file("keys")
-    write_parquet(path, table)
-    return {path: table.num_rows}
+    table = table.take(pa.array(np.lexsort((numbers[:, 1], numbers[:, 0]))))
+    write_parquet(task.file("keys"), table, row_group_rows=SORTED_ROWS)
+    named = sorted(groups.items())
+    sizes = pa.table(
+        {"group": pa.array([g for g, _ in named], DOC_ID), "documents": pa.array([n for _, n in named], pa.int64())}
+    )
+    write_parquet(task.file("groups"), sizes)
+    return {task.file("keys"): table.num_rows, task.file("groups"): sizes.num_rows}
+
+
+def _keep_places(curation: Curation, gate: Gate, docs: Sequence[Doc]) -> list[int]:
+    """Places of documents in the order of `keep`, then doc_id; unknown values come last."""
+    places = sorted(range(len(docs)), key=lambda i: docs[i].doc_id)
+    for item in reversed(curation.keep):
+        values = _keep_values(item.removeprefix("-"), curation, gate, docs)
+        unknown = [i for i in places if values[i] is None]
+        places = [i for i in places if values[i] is not None]
+        places.sort(key=values.__getitem__, reverse=item.startswith("-"))
+        places += unknown
+    return places
 
 
 def _hash(group: bytes) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.dataset import Dataset, Source
+from pipeline.core.dataset import Dataset
 from pipeline.core.executor import Executor
 from pipeline.core.files import write_parquet
 from pipeline.core.registry import REGISTRY, measure
@@ -19,10 +19,11 @@ from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run
 from pipeline.curate.gates import Curation, Gate, content_of
 from pipeline.curate.passes import PassArgs, pass_shard
 from pipeline.matching.common import count_common
-from pipeline.matching.engine import match_copies
+from pipeline.matching.engine import Matched, match_copies
 from pipeline.matching.guard import check_losses
+from pipeline.matching.index import Known, open_index
 
-VERSION = 2
+VERSION = 3
 
 
 def identity(curation: Curation, gates: tuple[Gate, ...]) -> dict[str, Any]:
@@ -38,8 +39,19 @@ def identity(curation: Curation, gates: tuple[Gate, ...]) -> dict[str, Any]:
         "gates": [dict(g.identity) for g in gates],
         "signals": signals,
         "keep": list(curation.keep),
+        "source_priority": list(curation.source_priority),
         "measure_dropped": curation.measure_dropped,
     }
+
+
+@dataclass(frozen=True)
+class MatchRun:
+    """One match of a curation: the pass before it, what it was compared with, and what it found."""
+
+    gate: Gate
+    previous: Dataset
+    known: Known
+    matched: Matched
 
 
 def curate(
@@ -49,7 +61,9 @@ def curate(
     executor: Executor,
     *,
     work: Workspace,
+    memory: int | None = None,
     progress: Progress | None = None,
+    told: list[MatchRun] | None = None,
 ) -> Dataset:
     """Run all gates over a dataset of documents.
 
@@ -57,6 +71,8 @@ def curate(
         curation: checked gates, from `pipeline.curate.gates.build`.
         documents: output of the extract step.
         work: where passes and matches lie; a later change of a late gate finds the earlier ones done.
+        memory: bytes that sorting may take before it spills.
+        told: receives every match that was made.
 
     Returns: a dataset with data, signals, decisions and edits, in the shards of the input.
     """
@@ -64,9 +80,10 @@ def curate(
     passes: list[Dataset] = []
     upstream: Dataset = documents
     previous: Gate | None = None
-    found: Source | None = None  # what the gate that cut last has found: copies, or common keys
     matches: dict[str, Any] = {}
     segment: list[Gate] = []
+    cutting = [g for g in curation.gates if g.kind == "match"]
+    known = open_index(curation.index, cutting) if curation.index else {}
     for i, gate in enumerate(curation.gates):
         if not gate.cuts:
             segment.append(gate)
@@ -74,37 +91,44 @@ def curate(
         done = curation.gates[: i + 1]
         plan = Plan(f"pass{len(passes) + 1}", identity(curation, done), VERSION, plugins, {upstream.step: upstream.key})
         args = PassArgs(curation, tuple(segment), gate, previous)
-        tasks = _tasks(plan, work.dir(plan), documents, passes, found, args)
+        tasks = _tasks(plan, work.dir(plan), documents, passes, upstream if previous else None, args)
         made = run_step(plan, work.dir(plan), tasks, pass_shard, executor, progress=progress)
         passes.append(made)
         if gate.kind == "match":
-            upstream = match_copies(gate, curation, documents, made, work, executor, progress=progress)
-            check_losses(gate.name, made, upstream, curation.max_host_loss)
-            found, segment = upstream.source("drops/00000.parquet"), []
-            matches = {upstream.step: upstream.counts}
+            earlier = known.get(gate.name, Known())
+            matched = match_copies(
+                gate, curation, documents, made, work, executor, known=earlier, memory=memory, progress=progress
+            )
+            upstream, segment = matched.drops, []
+            check_losses(gate.name, curation, documents, made, upstream, memory)
+            matches[gate.name] = matched.counts
+            if told is not None:
+                told.append(MatchRun(gate, made, earlier, matched))
         else:
-            upstream = count_common(gate, made, work, executor, progress=progress)
-            found, segment = upstream.source("common/00000.parquet"), [gate]
+            upstream = count_common(gate, curation, made, work, executor, memory=memory, progress=progress)
+            segment = [gate]
         previous = gate
     plan = Plan("curate", identity(curation, curation.gates), VERSION, plugins, {documents.step: documents.key})
     args = PassArgs(curation, tuple(segment), None, previous, carried=len(passes))
-    tasks = _tasks(plan, space.dir(plan), documents, passes, found, args)
+    tasks = _tasks(plan, space.dir(plan), documents, passes, upstream if previous else None, args)
     extra = {
         "kind": "documents",
         "gates": [g.name for g in curation.gates],
         "matches": matches,
+        **({"index": str(curation.index)} if curation.index else {}),
     }
     return run_step(plan, space.dir(plan), tasks, pass_shard, executor, progress=progress, extra=extra)
 
 
 def _tasks(
-    plan: Plan, folder: Path, documents: Dataset, passes: list[Dataset], found: Source | None, args: PassArgs
+    plan: Plan, folder: Path, documents: Dataset, passes: list[Dataset], found: Dataset | None, args: PassArgs
 ) -> list[Task]:
+    """A task per shard; `found` is what the gate that cut last has made of it: copies to drop, or common keys."""
     tasks = []
     for i in documents.shards():
         inputs = [documents.source(f"data/{i:05d}.parquet")]
         if found is not None:
-            inputs += [passes[-1].source(f"state/{i:05d}.parquet"), found]
+            inputs += [passes[-1].source(f"state/{i:05d}.parquet"), found.source(f"drops/{i:05d}.parquet")]
         if args.carried:
             for done in passes:
                 inputs += [done.source(f"{kind}/{i:05d}.parquet") for kind in ("signals", "decisions", "edits")]

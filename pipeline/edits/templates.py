@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.core.registry import Span, common_key, edit
 from pipeline.core.schema import Doc
@@ -14,6 +14,15 @@ _LINE = re.compile(r"[^\n]*\S[^\n]*\n?")
 
 def _lines(doc: Doc) -> Iterator[tuple[int, int, bytes]]:
     for m in _LINE.finditer(doc.text):
+        yield m.start(), m.end(), " ".join(m[0].split()).encode()
+
+
+_PARAGRAPH = re.compile(r"[^\S\n]*\S(?:[^\n]|\n(?![^\S\n]*(?:\n|\Z)))*(?:\n\s*)?")
+
+
+def _paragraphs(doc: Doc) -> Iterator[tuple[int, int, bytes]]:
+    """Parts between blank lines, with the white space after them."""
+    for m in _PARAGRAPH.finditer(doc.text):
         yield m.start(), m.end(), " ".join(m[0].split()).encode()
 
 
@@ -73,3 +82,48 @@ def repeated_lines(
     for start, end, line in _lines(doc):
         if len(line.decode()) >= min_chars and common_key(b"", line) in common:
             yield Span(start, end, "repeated_line")
+
+
+def _parts(doc: Doc, unit: str) -> Iterator[tuple[int, int, bytes]]:
+    return _paragraphs(doc) if unit == "paragraph" else _lines(doc)
+
+
+def shared_parts(doc: Doc, *, unit: str, scope: str, min_chars: int, **_: Any) -> Iterator[tuple[bytes, bytes]]:
+    """Every line or paragraph of at least `min_chars` characters, white space folded; in the group of the document's host,
+    or in one for all."""
+    group = doc.host.encode() if scope == "host" else b""
+    if scope == "host" and not doc.host:
+        return
+    for _start, _end, part in _parts(doc, unit):
+        if len(part.decode()) >= min_chars:
+            yield group, part
+
+
+@edit("shared_text", keys=shared_parts, keep_one=True)
+def shared_text(
+    doc: Doc,
+    *,
+    unit: Literal["line", "paragraph"] = "paragraph",
+    scope: Literal["corpus", "host"] = "corpus",
+    min_documents: int = 2,
+    min_share: float = 0.0,
+    min_chars: int = 60,
+    common: frozenset[bytes] = frozenset(),
+) -> Iterator[Span]:
+    """Remove the lines or paragraphs that another document has too; one copy stays, in the document that `[curate] keep`
+    prefers (paragraphs as in Dolma, Soldaini et al. 2024, section 4).
+
+    Args:
+        unit: lines, or paragraphs (parts between blank lines).
+        scope: compare with all documents, or with those of the same host.
+        min_documents: documents with the part, counted before this gate.
+        min_share: the same as a share of all documents of the scope.
+        min_chars: shorter parts stay: they are too often the same by chance.
+        common: those parts, from the engine, without the ones that this document keeps.
+    """
+    if not common:
+        return
+    group = doc.host.encode() if scope == "host" else b""
+    for start, end, part in _parts(doc, unit):
+        if len(part.decode()) >= min_chars and common_key(group, part) in common:
+            yield Span(start, end, f"shared_{unit}")

@@ -4,6 +4,7 @@ and the rows of the token shards that hold it."""
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -67,7 +68,8 @@ def _life(run: Run, doc_id: bytes) -> dict[str, Any]:
         decisions = [_clean(r) for r in rows_where(curate, "decisions", "doc_id", key)]
         for d in decisions:
             if d["kept_doc_id"]:
-                d["kept_url"] = _url_of(curate, bytes.fromhex(d["kept_doc_id"]))
+                copied = bytes.fromhex(d["kept_doc_id"])
+                d["kept_url"] = _url_of(curate, copied) or _url_in_index(curate, copied)
         life["curate"] = decisions
         life["checks"] = _checks(curate, key, decisions)
         life["edits"] = [_clean(r) for r in rows_where(curate, "edits", "doc_id", key)]
@@ -91,6 +93,16 @@ def _clean(row: dict[str, Any]) -> dict[str, Any]:
 def _url_of(curate: Dataset, doc_id: bytes) -> str | None:
     rows = rows_where(curate, "signals", "doc_id", pa.scalar(doc_id, DOC_ID), ["url"])
     return rows[0]["url"] if rows else None
+
+
+def _url_in_index(curate: Dataset, doc_id: bytes) -> str | None:
+    """The address of a document of the index that the run was matched with, as long as that is there."""
+    root = Path(curate.manifest.get("index", ""))
+    for path in sorted(root.glob("*-docs-*/docs/*.parquet")) if root.name else []:
+        rows = pads.dataset(path).to_table(filter=pads.field("doc_id") == pa.scalar(doc_id, DOC_ID), columns=["url"])
+        if len(rows):
+            return str(rows["url"][0].as_py() or doc_id.hex())
+    return None
 
 
 def rules_of(curate: Dataset) -> list[tuple[str, list[Rule]]]:

@@ -16,6 +16,7 @@ from w3lib.url import canonicalize_url, url_query_cleaner
 
 from pipeline.core.batch import TextBatch
 from pipeline.core.kernels import minhash as k
+from pipeline.core.kernels.copies import shared
 from pipeline.core.registry import match
 from pipeline.core.schema import Doc
 
@@ -50,18 +51,26 @@ def _tracking(address: str) -> list[str]:
     return [n for n, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True) if _TRACKERS.fullmatch(n)]
 
 
-def shingle_hashes(doc: Doc, size: int) -> npt.NDArray[np.uint64]:
-    """Distinct hashes of the word n-grams of a text, case ignored, ascending; computed once for a document."""
-    name = f"_shingles_{size}"
-    if name not in doc.__dict__:
-        doc.__dict__[name] = k.shingle_set(TextBatch([doc.text]).words.hashes, size)
-    found: npt.NDArray[np.uint64] = doc.__dict__[name]
+def shingle_sets(
+    docs: Sequence[Doc], *, shingle_words: int, **_: Any
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """Sets of the word n-grams of texts, case ignored, as 32-bit hashes: (offsets, values).
+
+    Two different n-grams of texts of n and m words are taken for one with probability n m / 2^32: a hundredth of a
+    percent of one n-gram for pages of 700 words.
+    """
+    words = TextBatch.of(docs).words
+    found: tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]] = k.shingle_sets(
+        words.first, words.hashes, shingle_words
+    )
     return found
 
 
-def jaccard(a: Doc, b: Doc, *, shingle_words: int, **_: Any) -> float:
-    """|A ∩ B| / |A ∪ B| of the shingle sets, 0.0 where both are empty."""
-    return float(k.jaccard(shingle_hashes(a, shingle_words), shingle_hashes(b, shingle_words)))
+def jaccard(a: Doc, b: Doc, *, shingle_words: int) -> float:
+    """|A ∩ B| / |A ∪ B| of the shingle sets of two documents, 0.0 where both are empty."""
+    offsets, values = shingle_sets([a, b], shingle_words=shingle_words)
+    both = int(shared(values[: offsets[1]], values[offsets[1] :]))
+    return both / (len(values) - both) if len(values) else 0.0
 
 
 @cache
@@ -81,7 +90,7 @@ def chosen_bands(threshold: float, count: int) -> tuple[int, int]:
     return int(index.b), int(index.r)
 
 
-@match("minhash", similarity=jaccard, reason="near_copy", version=2, batch=True)
+@match("minhash", features=shingle_sets, reason="near_copy", version=3, batch=True)
 def minhash(
     docs: Sequence[Doc],
     *,
@@ -91,6 +100,7 @@ def minhash(
     shingle_words: int = 5,
     seed: int = 1,
     min_similarity: float = 0.7,
+    min_containment: float = 0.0,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """MinHash-LSH: a key per band of the signature (Broder 1997; bands and rows as FineWeb uses them).
 
@@ -101,6 +111,8 @@ def minhash(
         shingle_words: words per shingle.
         seed: of the permutations.
         min_similarity: true Jaccard similarity of the shingle sets at which a candidate counts as a copy; inclusive.
+        min_containment: if above 0, a candidate counts as a copy also where such a share of its shingles is in the document
+            that is kept: an excerpt of it. Inclusive.
 
     Returns: place in `docs` and key (16 bytes) of every band of every document that has words.
     """

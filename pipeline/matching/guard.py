@@ -2,55 +2,67 @@
 
 from __future__ import annotations
 
-import duckdb
-
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import StepError
+from pipeline.curate.gates import Curation
+from pipeline.matching.tables import sorter
 
 MIN_DOCUMENTS = 100  # smaller hosts may well be mirrors
 NAMED = 5
 
 
-def check_losses(gate: str, previous: Dataset, found: Dataset, max_share: float) -> None:
-    """Stop where a match drops more than a share of a host's documents.
+def check_losses(
+    gate: str, curation: Curation, documents: Dataset, previous: Dataset, drops: Dataset, memory: int | None = None
+) -> None:
+    """Stop where a match drops more than a share of the documents of a host, or of an input file.
 
     Args:
         gate: name of the match.
-        previous: the pass before it. found: its `drops`.
-        max_share: of the documents of a host that reached the match; 1.0 lets everything pass.
+        documents: input of curation. previous: the pass before the match. drops: what it found.
 
-    Raises: StepError that names the hosts, an example for each, and what to do.
+    Raises: StepError that names the hosts or files, an example for each, and what to do.
     """
-    if max_share >= 1.0:
-        return
+    for group, share, setting in (
+        ("host", curation.max_host_loss, "max_host_loss"),
+        ("source", curation.max_source_loss, "max_source_loss"),
+    ):
+        lost = _losses(group, share, documents, previous, drops, memory) if share < 1.0 else []
+        if lost:
+            kind = {"host": "a host's", "source": "an input file's"}[group]
+            listed = "; ".join(
+                f"{name}: {gone:,} of {n:,} (such as {url}, a copy of {kept or 'a document of the index'})"
+                for name, n, gone, url, kept in lost
+            )
+            raise StepError(
+                f"{gate}: would drop more than {share:.0%} of {kind} documents: {listed}. If these are copies, run again "
+                f"with --set curate.{setting}=1.0; what is done so far is kept."
+            )
+
+
+def _losses(
+    group: str, share: float, documents: Dataset, previous: Dataset, drops: Dataset, memory: int | None
+) -> list[tuple[str, int, int, str, str | None]]:
+    """(host or file, documents, dropped ones, address of one, address of its copy), the largest losses first."""
     files = {
+        "data": [str(p) for p in documents.files("data")],
         "state": [str(p) for p in previous.files("state")],
-        "signals": [str(p) for p in previous.files("signals")],
-        "drops": [str(p) for p in found.files("drops")],
+        "drops": [str(p) for p in drops.files("drops")],
     }
-    connection = duckdb.connect()
-    try:
-        rows = connection.sql(
-            f"""WITH docs AS (
-                    SELECT s.doc_id, g.host, g.url, d.doc_id IS NOT NULL AS gone, k.url AS kept_url
-                    FROM read_parquet($state) s
-                    JOIN (SELECT doc_id, host, url FROM read_parquet($signals, union_by_name=true)) g USING (doc_id)
+    if not files["state"]:
+        return []
+    address = "coalesce(url, source || ' row ' || source_offset)"
+    with sorter(drops.dir, memory) as connection:
+        rows: list[tuple[str, int, int, str, str | None]] = connection.sql(
+            f"""WITH facts AS (SELECT doc_id, {group} AS name, {address} AS url FROM read_parquet($data)),
+                docs AS (
+                    SELECT f.name, f.url, d.doc_id IS NOT NULL AS gone, k.url AS kept_url
+                    FROM (SELECT doc_id FROM read_parquet($state)) s JOIN facts f USING (doc_id)
                     LEFT JOIN read_parquet($drops) d USING (doc_id)
-                    LEFT JOIN (SELECT doc_id, url FROM read_parquet($signals, union_by_name=true)) k
-                        ON k.doc_id = d.kept_doc_id)
-                SELECT host, count(*) AS n, count(*) FILTER (gone) AS gone, min(url) FILTER (gone) AS url,
+                    LEFT JOIN facts k ON k.doc_id = d.kept_doc_id)
+                SELECT name, count(*) AS n, count(*) FILTER (gone) AS gone, min(url) FILTER (gone) AS url,
                        arg_min(kept_url, url) FILTER (gone) AS kept_url
-                FROM docs WHERE host <> '' GROUP BY host
-                HAVING n >= {MIN_DOCUMENTS} AND gone > {max_share!r} * n ORDER BY gone DESC, host LIMIT {NAMED}""",
+                FROM docs WHERE name <> '' GROUP BY name
+                HAVING n >= {MIN_DOCUMENTS} AND gone > {share!r} * n ORDER BY gone DESC, name LIMIT {NAMED}""",
             params=files,
         ).fetchall()
-    finally:
-        connection.close()
-    if rows:
-        listed = "; ".join(
-            f"{host}: {gone:,} of {n:,} (such as {url}, a copy of {kept})" for host, n, gone, url, kept in rows
-        )
-        raise StepError(
-            f"{gate}: would drop more than {max_share:.0%} of a host's documents: {listed}. If these are copies, run again "
-            "with --set curate.max_host_loss=1.0; what is done so far is kept."
-        )
+    return rows

@@ -56,29 +56,21 @@ def band_keys(signature, bands, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def shingle_set(words, size):  # type: ignore[no-untyped-def]
-    """Distinct shingle hashes, ascending."""
-    found = np.sort(shingles(words, size))
+def shingle_sets(first, hashes, size):  # type: ignore[no-untyped-def]
+    """(offsets, values): the distinct shingles of each text as 32-bit hashes, ascending."""
+    n_docs = len(first) - 1
+    offsets = np.zeros(n_docs + 1, np.int64)
+    values = np.empty(len(hashes), np.uint32)
     n = 0
-    for i in range(len(found)):
-        if i == 0 or found[i] != found[i - 1]:
-            found[n] = found[i]
-            n += 1
-    return found[:n]
-
-
-@njit(cache=True)
-def jaccard(a, b):  # type: ignore[no-untyped-def]
-    """|A ∩ B| / |A ∪ B| of two ascending arrays of distinct hashes, 0.0 where both are empty."""
-    i = j = both = 0
-    while i < len(a) and j < len(b):
-        if a[i] == b[j]:
-            both += 1
-            i += 1
-            j += 1
-        elif a[i] < b[j]:
-            i += 1
-        else:
-            j += 1
-    either = len(a) + len(b) - both
-    return both / either if either else 0.0
+    for d in range(n_docs):
+        found = shingles(hashes[first[d] : first[d + 1]], size)
+        part = np.empty(len(found), np.uint32)
+        for i in range(len(found)):
+            part[i] = np.uint32(found[i] >> np.uint64(32))
+        part.sort()
+        for i in range(len(part)):
+            if i == 0 or part[i] != part[i - 1]:
+                values[n] = part[i]
+                n += 1
+        offsets[d + 1] = n
+    return offsets, values[:n]

@@ -1,0 +1,182 @@
+"""What the bands of a MinHash match find and miss on a user's own documents.
+
+Documents spread over the corpus meet in bands of two rows, which find nearly every pair of any resemblance (with 56 of
+them a pair of Jaccard 0.3 meets with probability 0.995); their true similarity is computed; then every choice of bands and
+rows is judged by those pairs. Where pairs are too many, those whose keys hash low are taken, and each counts by how likely
+it was to be taken.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.core.batch import TextBatch
+from pipeline.core.dataset import Dataset
+from pipeline.core.errors import UsageError
+from pipeline.core.kernels import minhash as k
+from pipeline.core.kernels.copies import linked_pairs, shared
+from pipeline.core.schema import Doc, docs_of
+from pipeline.curate.gates import Curation
+from pipeline.matching.builtin import chosen_bands, permutations, shingle_sets
+
+LOOSE_ROWS = 2
+PERMUTATIONS = 256
+MOST_PAIRS = 2_000_000
+BATCH = 1_000
+# bands x rows to judge: common ones (datatrove 14 x 8, NeMo Curator 20 x 13, datamap-rs 26 x 11, RefinedWeb 450 x 20 is
+# beyond) and others of about as many permutations
+CHOICES = (
+    (14, 8),
+    (20, 5),
+    (25, 5),
+    (20, 6),
+    (28, 4),
+    (9, 13),
+    (20, 10),
+    (16, 8),
+    (32, 8),
+    (25, 10),
+    (19, 13),
+    (23, 11),
+)
+WANTED_RECALL = 0.95
+
+
+def calibrate(curation: Curation, documents: Dataset, *, limit: int = 100_000) -> dict[str, Any]:
+    """Recall and precision of bands and rows for the recipe's `minhash`.
+
+    Args:
+        limit: documents to look at, evenly spread.
+
+    Returns: {"documents", "pairs", "copies", "min_similarity", "histogram": [{"from", "to", "pairs"}], "bands": [{"bands",
+        "rows_per_band", "recall", "expected_recall", "precision", "candidates", "now", "suggested"}], "advice"}; recall is
+        the share of the pairs at or above `min_similarity` that meet in a band, precision the share of the pairs that meet
+        which are at or above it.
+    Raises: UsageError if the curation has no minhash.
+    """
+    gate = next((g for g in curation.gates if g.name == "minhash"), None)
+    if gate is None:
+        raise UsageError("calibrate needs the gate minhash, which is not among the recipe's gates.")
+    params = gate.params
+    size, bound = int(params["shingle_words"]), float(params["min_similarity"])
+    now = (int(params["bands"]), int(params["rows_per_band"]))
+    if params["threshold"] > 0:
+        now = chosen_bands(float(params["threshold"]), now[0] * now[1])
+    count = max(PERMUTATIONS, now[0] * now[1])
+    factors, addends = permutations(count, int(params["seed"]))
+    signatures, offsets, values = _sketches(documents, limit, size, factors, addends)
+    pairs = _loose_pairs(signatures)
+    a, b = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    similar = np.array([_jaccard(offsets, values, x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)])
+    copies = similar >= bound
+    rows: list[dict[str, Any]] = []
+    for bands, per_band in dict.fromkeys([now, *CHOICES]):
+        if bands * per_band > count:
+            continue
+        meet = _meets(signatures, a, b, bands, per_band)
+        expected = 1 - (1 - similar[copies] ** per_band) ** bands
+        rows.append(
+            {
+                "bands": bands,
+                "rows_per_band": per_band,
+                "recall": float(meet[copies].mean()) if copies.any() else None,
+                "expected_recall": float(expected.mean()) if copies.any() else None,
+                "precision": float(copies[meet].mean()) if meet.any() else None,
+                "candidates": int(meet.sum()),
+                "now": (bands, per_band) == now,
+                "suggested": False,
+            }
+        )
+    edges = np.linspace(0, 1, 11)
+    counts, _ = np.histogram(similar, edges)
+    return {
+        "documents": len(signatures),
+        "pairs": len(pairs),
+        "copies": int(copies.sum()),
+        "min_similarity": bound,
+        "histogram": [
+            {"from": round(float(lo), 2), "to": round(float(hi), 2), "pairs": int(n)}
+            for lo, hi, n in zip(edges, edges[1:], counts, strict=False)
+        ],
+        "bands": rows,
+        "advice": _advise(rows),
+    }
+
+
+def _advise(rows: list[dict[str, Any]]) -> str:
+    """Marks the cheapest choice that finds enough, and says so."""
+    if rows[0]["recall"] is None:
+        return "No pair is at or above min_similarity: nothing to measure recall by. Look at more documents."
+    enough = [r for r in rows if r["recall"] >= WANTED_RECALL]
+    best = min(enough, key=lambda r: (r["bands"] * r["rows_per_band"], r["candidates"])) if enough else None
+    best = best or max(rows, key=lambda r: (r["recall"], -r["candidates"]))
+    if best is rows[0]:
+        return f"The bands as they are find {best['recall']:.1%} of the copies; no cheaper choice finds {WANTED_RECALL:.0%}."
+    best["suggested"] = True
+    permuted = best["bands"] * best["rows_per_band"]
+    return (
+        f"Suggested: bands = {best['bands']}, rows_per_band = {best['rows_per_band']} ({permuted} permutations) finds "
+        f"{best['recall']:.1%} of the copies, {rows[0]['recall']:.1%} now. Pairs are verified either way: more candidates cost "
+        "time, not documents."
+    )
+
+
+def _sketches(
+    documents: Dataset, limit: int, size: int, factors: npt.NDArray[np.uint32], addends: npt.NDArray[np.uint32]
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
+    """Signatures and shingle sets of up to `limit` documents that have words."""
+    total = sum(f["rows"] for n, f in documents.manifest["files"].items() if n.startswith("data/"))
+    step = max(-(-total // limit), 1)
+    signatures = [np.zeros((0, len(factors)), np.uint32)]
+    offsets, values = [np.zeros(1, np.int64)], [np.zeros(0, np.uint32)]
+    at = 0
+    for batch in documents.batches("data", ["doc_id", "text"], rows=BATCH):
+        rows = [i for i in range(batch.num_rows) if (at + i) % step == 0]
+        at += batch.num_rows
+        docs: list[Doc] = docs_of(pa.table(batch.take(rows)))
+        docs = [d for d in docs if d.text.strip()]
+        if not docs:
+            continue
+        words = TextBatch.of(docs).words
+        filled = np.flatnonzero(np.diff(words.first))
+        signatures.append(k.signatures(words.first, words.hashes, size, factors, addends)[filled])
+        found, sets = shingle_sets(docs, shingle_words=size)
+        sizes = np.diff(found)[filled]
+        offsets.append(offsets[-1][-1] + np.cumsum(sizes))
+        values.append(sets)
+    return np.concatenate(signatures), np.concatenate(offsets), np.concatenate(values)
+
+
+def _loose_pairs(signatures: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
+    """Pairs that share two neighbouring values of their signatures, up to MOST_PAIRS, those whose numbers hash low."""
+    found = np.zeros(0, np.uint64)
+    nobody = np.zeros(0, np.uint32)
+    for at in range(0, 112, LOOSE_ROWS):
+        keys = signatures[:, at].astype(np.uint64) << np.uint64(32) | signatures[:, at + 1]
+        order = np.argsort(keys)
+        linked = linked_pairs(keys[order], np.zeros(0, np.uint64), order.astype(np.uint32), nobody)
+        found = np.unique(np.concatenate([found, linked]))
+        if len(found) > MOST_PAIRS:
+            mixed = found * np.uint64(0x9E3779B97F4A7C15)
+            found = np.sort(found[np.argsort(mixed)[:MOST_PAIRS]])
+    return found
+
+
+def _jaccard(offsets: npt.NDArray[np.int64], values: npt.NDArray[np.uint32], x: int, y: int) -> float:
+    a, b = values[offsets[x] : offsets[x + 1]], values[offsets[y] : offsets[y + 1]]
+    both = int(shared(a, b))
+    return both / (len(a) + len(b) - both)
+
+
+def _meets(
+    signatures: npt.NDArray[np.uint32], a: npt.NDArray[np.int64], b: npt.NDArray[np.int64], bands: int, rows: int
+) -> npt.NDArray[np.bool_]:
+    met = np.zeros(len(a), np.bool_)
+    for band in range(bands):
+        part = signatures[:, band * rows : (band + 1) * rows]
+        met |= (part[a] == part[b]).all(axis=1)
+    return met
