@@ -74,14 +74,14 @@ class TextBatch:
     def words(self) -> Words:
         """Runs of letters, digits and marks with inner apostrophes and hyphens; ICU's words in scripts without
         spaces. Hashes ignore case."""
-        from pipeline.core.kernels.words import split
+        from pipeline.core.kernels.split import split
 
         return Words(*split(self.data, self.offsets, kind_table(), char_tables()[1], self.cuts(), False))
 
     @cached_property
     def tokens(self) -> Words:
         """What `\\w+|[^\\w\\s]` finds: words and single punctuation marks. Hashes are exact."""
-        from pipeline.core.kernels.words import split
+        from pipeline.core.kernels.split import split
 
         return Words(*split(self.data, self.offsets, kind_table(), exact_fold(), np.empty(0, np.int64), True))
 
@@ -93,7 +93,7 @@ class TextBatch:
 
     def cuts(self) -> npt.NDArray[np.int64]:
         """Bytes at which a word ends inside scripts written without spaces."""
-        from pipeline.core.kernels.words import dense_runs
+        from pipeline.core.kernels.split import dense_runs
 
         runs = dense_runs(self.data, self.flags)
         cuts: list[int] = []

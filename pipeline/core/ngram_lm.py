@@ -24,7 +24,7 @@ from pipeline.core.files import write_bytes
 
 UNKNOWN, BEGIN, END = 0, 1, 2  # word ids
 FIRST_WORD = 3
-FORMAT = 1
+FORMAT = 2
 
 
 @cache
@@ -38,7 +38,7 @@ def _fold() -> npt.NDArray[np.uint32]:
 
 def _line_hashes(texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """(first word of each line, word hashes, lines of each text) over all lines with a word."""
-    from pipeline.core.kernels.words import split
+    from pipeline.core.kernels.split import split
 
     lines = [[line for line in t.split("\n") if line.strip()] for t in texts]
     batch = TextBatch([line for each in lines for line in each])

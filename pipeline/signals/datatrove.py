@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pipeline.core.batch import TextBatch, list_hashes
 from pipeline.core.kernels import lines as lk
+from pipeline.core.kernels import ngrams as g
 from pipeline.core.kernels import words as k
 from pipeline.core.kernels.c4 import C4_CURLY, C4_KEPT, C4_LINES, C4_LOREM, C4_SENTENCES, c4_counts
 from pipeline.core.registry import signal
@@ -55,8 +56,8 @@ def gopher_quality(docs: list[Doc], *, words: str = "gopher_stop") -> Columns:
     return (
         w[:, k.N_PLAIN],
         share(w[:, k.SUM_PLAIN_CHARS], w[:, k.N_PLAIN]),
-        share(c[:, k.N_HASHES], n),
-        share(c[:, k.N_ELLIPSES], n),
+        share(c[:, g.N_HASHES], n),
+        share(c[:, g.N_ELLIPSES], n),
         share(lines[:, lk.D_BULLETS], n_lines),
         share(lines[:, lk.D_ELLIPSES], n_lines),
         share(w[:, k.N_ALPHA], n),
@@ -73,7 +74,7 @@ def gopher_lines(docs: list[Doc]) -> Columns:
     """Paragraphs and lines that repeat an earlier one, and their characters / characters of the text. Lines are cut at
     runs of line feeds, paragraphs at two or more."""
     batch = TextBatch.of(docs)
-    t, n = _line_table(batch), char_table(batch)[:, k.N_CHARS]
+    t, n = _line_table(batch), char_table(batch)[:, g.N_CHARS]
     return (
         share(t[:, lk.D_DUP_PARAS], t[:, lk.D_PARAS]),
         share(t[:, lk.D_DUP_PARA_CHARS], n),
@@ -90,10 +91,10 @@ def gopher_ngrams(docs: list[Doc]) -> Columns:
     """Characters of the most frequent n-gram (the first of equally frequent ones, with a blank between tokens) times
     its occurrences, and of repeated n-grams (without blanks), each / characters of the text."""
     batch = TextBatch.of(docs)
-    t, n = ngram_table(batch, "tokens"), char_table(batch)[:, k.N_CHARS]
+    t, n = ngram_table(batch, "tokens"), char_table(batch)[:, g.N_CHARS]
     return (
-        *(share(t[:, k.TOP_FIRST + m - 2], n) for m in TOP_N),
-        *(share(t[:, k.DUP_SKIP + m - 5], n) for m in DUP_N),
+        *(share(t[:, g.TOP_FIRST + m - 2], n) for m in TOP_N),
+        *(share(t[:, g.DUP_SKIP + m - 5], n) for m in DUP_N),
     )
 
 
@@ -114,7 +115,7 @@ def fineweb(docs: list[Doc]) -> Columns:
         share(t[:, lk.F_TERMINAL], n),
         share(t[:, lk.F_SHORT], n),
         share(t[:, lk.F_DUP_CHARS], t[:, lk.F_CHARS]),
-        share(c[:, k.N_NEWLINES], w[:, k.N_WORDS]),
+        share(c[:, g.N_NEWLINES], w[:, k.N_WORDS]),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.batch import TextBatch, Words
+from pipeline.core.kernels import ngrams as g
 from pipeline.core.kernels import words as k
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
@@ -22,7 +23,7 @@ DUP_N = (5, 6, 7, 8, 9, 10)
 def ngram_table(batch: TextBatch, name: str) -> npt.NDArray[np.float64]:
     """(texts, columns of `ngram_counts`) over the batch's words or tokens."""
     w: Words = getattr(batch, name)
-    table: npt.NDArray[np.float64] = batch.once(f"{name} n-grams", lambda: k.ngram_counts(w.first, w.chars, w.hashes))
+    table: npt.NDArray[np.float64] = batch.once(f"{name} n-grams", lambda: g.ngram_counts(w.first, w.chars, w.hashes))
     return table
 
 
@@ -40,8 +41,8 @@ def ngrams(docs: list[Doc]) -> Columns:
     w, t = word_table(batch), ngram_table(batch, "words")
     total, n = w[:, k.SUM_CHARS], w[:, k.N_WORDS]
     return (
-        *(np.minimum(share(t[:, k.TOP + m - 2], total), 1.0) for m in TOP_N),
-        *(share(t[:, k.DUP + m - 5], total) for m in DUP_N),
-        share(t[:, k.UNIQUE_WORDS], n),
-        share(t[:, k.REPEATED_10], np.maximum(n - 9, 0)),
+        *(np.minimum(share(t[:, g.TOP + m - 2], total), 1.0) for m in TOP_N),
+        *(share(t[:, g.DUP + m - 5], total) for m in DUP_N),
+        share(t[:, g.UNIQUE_WORDS], n),
+        share(t[:, g.REPEATED_10], np.maximum(n - 9, 0)),
     )

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.core.batch import TextBatch, list_hashes
+from pipeline.core.kernels import ngrams as g
 from pipeline.core.kernels import words as k
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
@@ -25,7 +26,7 @@ def word_table(batch: TextBatch) -> npt.NDArray[np.float64]:
 
 def char_table(batch: TextBatch) -> npt.NDArray[np.float64]:
     """(texts, columns of `char_counts`)."""
-    table: npt.NDArray[np.float64] = batch.once("chars", lambda: k.char_counts(batch.data, batch.offsets, batch.flags))
+    table: npt.NDArray[np.float64] = batch.once("chars", lambda: g.char_counts(batch.data, batch.offsets, batch.flags))
     return table
 
 
@@ -58,9 +59,9 @@ def words(docs: list[Doc]) -> Columns:
         w[:, k.MAX_CHARS],
         share(w[:, k.N_ALPHA], n),
         share(w[:, k.N_UPPER], n),
-        share(c[:, k.N_HASHES], n),
-        share(c[:, k.N_ELLIPSES], n),
-        share(c[:, k.N_HASHES] + c[:, k.N_ELLIPSES], n),
+        share(c[:, g.N_HASHES], n),
+        share(c[:, g.N_ELLIPSES], n),
+        share(c[:, g.N_HASHES] + c[:, g.N_ELLIPSES], n),
     )
 
 
@@ -101,17 +102,17 @@ def characters(docs: list[Doc]) -> Columns:
     and `?!,.`, which NeMo Curator calls non-alphanumeric; blanks count as plain here.
     """
     c = char_table(TextBatch.of(docs))
-    n = c[:, k.N_CHARS]
-    blanks = c[:, k.N_SPACES] - c[:, k.N_NEWLINES]
+    n = c[:, g.N_CHARS]
+    blanks = c[:, g.N_SPACES] - c[:, g.N_NEWLINES]
     return (
         n,
-        share(c[:, k.N_ALNUM], n),
-        share(c[:, k.N_ALPHA_CHARS], n),
-        share(c[:, k.N_DIGITS], n),
-        share(c[:, k.N_SPACES], n),
-        share(c[:, k.N_UPPER_CHARS], c[:, k.N_ALPHA_CHARS]),
-        share(c[:, k.N_BRACKETS], n),
-        share(n - c[:, k.N_NEMO_PLAIN] - blanks, n),
+        share(c[:, g.N_ALNUM], n),
+        share(c[:, g.N_ALPHA_CHARS], n),
+        share(c[:, g.N_DIGITS], n),
+        share(c[:, g.N_SPACES], n),
+        share(c[:, g.N_UPPER_CHARS], c[:, g.N_ALPHA_CHARS]),
+        share(c[:, g.N_BRACKETS], n),
+        share(n - c[:, g.N_NEMO_PLAIN] - blanks, n),
     )
 
 
@@ -120,5 +121,5 @@ def char_repetition(docs: list[Doc]) -> npt.NDArray[Any]:
     """Share of runs of ten characters that are among the most frequent ones; of n different runs, floor(sqrt(n)) are
     looked at, those that occur once left out (BigScience ROOTS, Laurençon et al. 2022; Data-Juicer)."""
     batch = TextBatch.of(docs)
-    found: npt.NDArray[Any] = k.char_repetition(batch.data, batch.offsets)
+    found: npt.NDArray[Any] = g.char_repetition(batch.data, batch.offsets)
     return found

@@ -7,9 +7,8 @@ import numpy.typing as npt
 from numba import njit
 
 from pipeline.core.chars import DIGIT, SPACE
-from pipeline.core.kernels.bytes import find_byte
+from pipeline.core.kernels.bytes import class_of, code_at, find_byte
 from pipeline.core.kernels.lines import SPLITLINES, chars_in, cut, strip
-from pipeline.core.kernels.words import class_of, code_at
 
 MAX_WORD_CHARS = 1000
 _EDIT = np.frombuffer(b"[edit]", np.uint8)

@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 
 from pipeline.core.chars import K_SPACE, TABLE_SIZE
+from pipeline.core.kernels.bytes import FNV_OFFSET, FNV_PRIME, code_at, finish
 from pipeline.core.kernels.tables import find_number
-from pipeline.core.kernels.words import FNV_OFFSET, FNV_PRIME, code_at, finish
 
 BASIS = np.uint32(2166136261)
 PRIME = np.uint32(16777619)

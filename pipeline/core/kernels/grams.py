@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.core.kernels.bytes import finish
 from pipeline.core.kernels.tables import find_number
-from pipeline.core.kernels.words import finish
 
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
 ONE = np.uint64(1)

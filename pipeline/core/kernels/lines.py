@@ -6,8 +6,7 @@ import numpy as np
 from numba import njit
 
 from pipeline.core.chars import BREAK, SPACE, TERMINAL
-from pipeline.core.kernels.bytes import find_byte
-from pipeline.core.kernels.words import FNV_OFFSET, FNV_PRIME, MIX, SHIFT, class_of, code_at, finish
+from pipeline.core.kernels.bytes import class_of, code_at, find_byte, hash_bytes
 
 # How a text is cut
 SPLITLINES = 0  # as str.splitlines
@@ -29,32 +28,6 @@ def odd_breaks(text):  # type: ignore[no-untyped-def]
         found |= text[i] == 0xC2 and text[i + 1] == 0x85
         found |= text[i] == 0xE2 and text[i + 1] == 0x80 and i + 2 < len(text) and (text[i + 2] | 1) == 0xA9
     return found
-
-
-@njit(cache=True, inline="always")
-def load8(data, i):  # type: ignore[no-untyped-def]
-    """Eight bytes as one number; the compiler makes it one load."""
-    u = np.uint64
-    return (
-        u(data[i]) | (u(data[i + u(1)]) << u(8)) | (u(data[i + u(2)]) << u(16)) | (u(data[i + u(3)]) << u(24))
-        | (u(data[i + u(4)]) << u(32)) | (u(data[i + u(5)]) << u(40)) | (u(data[i + u(6)]) << u(48))
-        | (u(data[i + u(7)]) << u(56))
-    )  # fmt: skip
-
-
-@njit(cache=True)
-def hash_bytes(data, lo, hi):  # type: ignore[no-untyped-def]
-    """64-bit hash of data[lo:hi]."""
-    i, end = np.uint64(lo), np.uint64(hi)
-    h = FNV_OFFSET ^ (end - i)
-    while i + np.uint64(8) <= end:
-        h = (h ^ load8(data, i)) * MIX
-        h ^= h >> SHIFT
-        i += np.uint64(8)
-    while i < end:
-        h = (h ^ np.uint64(data[i])) * FNV_PRIME
-        i += np.uint64(1)
-    return finish(h)
 
 
 @njit(cache=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.core.kernels.bytes import finish
 from pipeline.core.kernels.grams import FACTOR, gram_hashes
-from pipeline.core.kernels.words import finish
 
-LOW = np.uint64(0xFFFFFFFF)
+LEAST = np.uint32(0xFFFFFFFF)  # of no shingles
 
 
 @njit(cache=True)
@@ -28,13 +28,19 @@ def signatures(first, hashes, size, factors, addends):  # type: ignore[no-untype
     n_docs = len(first) - 1
     n = len(factors)
     out = np.empty((n_docs, n), np.uint32)
+    x = np.empty(0, np.uint32)
     for d in range(n_docs):
-        least = out[d]
-        least[:] = np.uint32(0xFFFFFFFF)
-        for h in shingles(hashes[first[d] : first[d + 1]], size):
-            x = np.uint32(h >> np.uint64(32))
-            for p in range(n):
-                least[p] = min(least[p], np.uint32(factors[p] * x + addends[p]))
+        found = shingles(hashes[first[d] : first[d + 1]], size)
+        count = len(found)
+        if count > len(x):
+            x = np.empty(2 * count, np.uint32)
+        for i in range(count):
+            x[i] = np.uint32(found[i] >> np.uint64(32))
+        for p in range(n):  # one permutation after the other: the compiler takes eight shingles at a time
+            factor, addend, least = factors[p], addends[p], LEAST
+            for i in range(count):
+                least = min(least, np.uint32(factor * x[i] + addend))
+            out[d, p] = least
     return out
 
 
@@ -56,6 +62,34 @@ def band_keys(signature, bands, rows):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def sort32(values):  # type: ignore[no-untyped-def]
+    """The values ascending: three passes of eleven bits for longer arrays, `sort` for short ones."""
+    n = len(values)
+    if n < 256:
+        values.sort()
+        return values
+    counts = np.zeros((3, 2048), np.int64)
+    for v in values:
+        counts[0, v & np.uint32(0x7FF)] += 1
+        counts[1, (v >> np.uint32(11)) & np.uint32(0x7FF)] += 1
+        counts[2, v >> np.uint32(22)] += 1
+    other = np.empty(n, np.uint32)
+    for p in range(3):
+        at = 0
+        for k in range(2048):
+            here = counts[p, k]
+            counts[p, k] = at
+            at += here
+        shift = np.uint32(11 * p)
+        for v in values:
+            k = (v >> shift) & np.uint32(0x7FF)
+            other[counts[p, k]] = v
+            counts[p, k] += 1
+        values, other = other, values
+    return values
+
+
+@njit(cache=True)
 def shingle_sets(first, hashes, size):  # type: ignore[no-untyped-def]
     """(offsets, values): the distinct shingles of each text as 32-bit hashes, ascending."""
     n_docs = len(first) - 1
@@ -67,7 +101,7 @@ def shingle_sets(first, hashes, size):  # type: ignore[no-untyped-def]
         part = np.empty(len(found), np.uint32)
         for i in range(len(found)):
             part[i] = np.uint32(found[i] >> np.uint64(32))
-        part.sort()
+        part = sort32(part)
         for i in range(len(part)):
             if i == 0 or part[i] != part[i - 1]:
                 values[n] = part[i]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.core.kernels.bytes import MIX, finish
 from pipeline.core.kernels.tables import find_number
-from pipeline.core.kernels.words import MIX, finish
 
 MAX_ORDER = 6
 
