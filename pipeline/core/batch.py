@@ -85,6 +85,16 @@ class TextBatch:
 
         return Words(*split(self.data, self.offsets, kind_table(), exact_fold(), np.empty(0, np.int64), True))
 
+    @cached_property
+    def pieces(self) -> Words:
+        """As `tokens`, with the runs of scripts without spaces cut into ICU's words."""
+        from pipeline.core.kernels.split import split
+
+        cuts = self.cuts()
+        return (
+            Words(*split(self.data, self.offsets, kind_table(), exact_fold(), cuts, True)) if len(cuts) else self.tokens
+        )
+
     def once(self, name: str, make: Any) -> Any:
         """A result that several signals share, computed by `make()` the first time."""
         if name not in self._columns:

@@ -65,6 +65,10 @@ class EditDef:
     With `keys(doc, **params)`, which gives pairs (group, key), the edit may ask how common a key is: the engine counts
     in how many documents of its group each key occurs, and `fn` receives the common ones as `common` (see `edit`). With
     `keep_one` a common key is not in `common` for the one document that comes first in the order of `keep`.
+
+    With `windows(docs, **params)`, which gives (place in docs int32, position int32, uint64, uint32) for every window of the
+    texts, the last two being its hash, the edit may ask which windows occur again: `fn` receives `found`, the positions of
+    those that occur earlier (in the order of `keep`, then of position) and of those that occur again later but not earlier.
     """
 
     name: str
@@ -73,6 +77,7 @@ class EditDef:
     files: tuple[str, ...]
     keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None
     keep_one: bool = False
+    windows: Callable[..., Any] | None = None
     requires: tuple[str, ...] = ()
     params: dict[str, Param] = field(default_factory=dict)
 
@@ -158,6 +163,7 @@ def edit(
     *,
     keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None,
     keep_one: bool = False,
+    windows: Callable[..., Any] | None = None,
     version: int = 1,
     files: Sequence[str] = (),
     requires: Sequence[str] = (),
@@ -169,6 +175,8 @@ def edit(
             parameters `min_documents` and `min_share`, and a keyword `common`, a set of 16-byte hashes: those keys
             that so many documents of their group have (see `common_key`).
         keep_one: with `keys`: the document that `[curate] keep` prefers keeps what it shares with others.
+        windows: makes this an edit that knows which windows occur more than once in the corpus (see `EditDef`); it takes a
+            keyword `found`.
 
     Raises: UsageError if `keys` is given and the edit lacks one of these parameters.
     """
@@ -181,7 +189,13 @@ def edit(
                 if needed not in params:
                     raise UsageError(f"edit '{name}' has keys and needs the parameter '{needed}'.")
             del params["common"]  # comes from the engine, never from a recipe
-        REGISTRY.edits[name] = EditDef(name, fn, version, tuple(files), keys, keep_one, tuple(requires), params)
+        if windows is not None:
+            if "found" not in params or keys is not None:
+                raise UsageError(f"edit '{name}' has windows: it needs the parameter 'found', and no keys.")
+            del params["found"]
+        REGISTRY.edits[name] = EditDef(
+            name, fn, version, tuple(files), keys, keep_one, windows, tuple(requires), params
+        )
         return fn
 
     return register

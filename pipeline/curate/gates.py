@@ -80,7 +80,7 @@ class Gate:
     @property
     def cuts(self) -> bool:
         """Whether the gate needs to see all documents first, and so begins a new pass."""
-        return self.kind == "match" or (self.kind == "edit" and self.edit.keys is not None)
+        return self.kind == "match" or (self.kind == "edit" and (self.edit.keys or self.edit.windows) is not None)
 
     @property
     def match(self) -> MatchDef:
@@ -89,7 +89,7 @@ class Gate:
     @property
     def needs_ranks(self) -> bool:
         """Whether the gate keeps one of several, and so asks for the order of `keep`."""
-        return self.kind == "match" or (self.kind == "edit" and self.edit.keep_one)
+        return self.kind == "match" or (self.kind == "edit" and (self.edit.keep_one or self.edit.windows is not None))
 
 
 @dataclass(frozen=True)

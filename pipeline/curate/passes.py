@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,10 @@ COUNTED = pa.schema(
         ("best", pa.int32()),  # place in `state` of the document that `keep` prefers
     ]
 )
+WINDOWS = pa.schema([("high", pa.uint64()), ("more", pa.uint32()), ("doc", pa.int32()), ("at", pa.int32())])
+WINDOW_TYPES = (np.uint64, np.uint32, np.int32, np.int32)
+WINDOW_ROWS = 65_536  # rows of a row group of windows: a shard has a hundred times as many as of other keys
+Found = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 COMMON = pa.schema([("high", pa.uint64()), ("low", pa.uint64()), ("shard", pa.int32()), ("best", pa.int32())])
 DROPS = pa.schema(
     [
@@ -92,6 +97,7 @@ class _Out:
     edit_kinds: Counter[str] = field(default_factory=Counter)
     common: frozenset[bytes] = frozenset()  # keys that the edit which begins this pass may remove
     own: dict[bytes, frozenset[bytes]] = field(default_factory=dict)  # doc_id -> those of which it keeps its copy
+    found: dict[bytes, Found] = field(default_factory=dict)  # doc_id -> windows that occur more than once
 
 
 def pass_shard(task: Task) -> ShardResult:
@@ -113,6 +119,8 @@ def pass_shard(task: Task) -> ShardResult:
     edits = pa.Table.from_pylist(out.edits, EDIT)
     if args.follows is not None:
         write = _write_keys if args.follows.kind == "match" else _write_counted
+        if args.follows.kind == "edit" and args.follows.edit.windows:
+            write = _write_windows
         outputs |= _write_state(task, args, out) | write(task, args, out)
     else:
         signals, decisions, edits = _join(task, args, signals, decisions, edits)
@@ -139,6 +147,8 @@ def _input(task: Task, args: PassArgs, out: _Out) -> Iterator[tuple[list[Doc], l
         if args.previous.kind == "match":
             ids = pa.array([r["doc_id"] for r in state.values()], DOC_ID)
             drops = {r["doc_id"]: r for r in table.filter(pc.is_in(table["doc_id"], ids)).to_pylist()}
+        elif args.previous.edit.windows:
+            out.found = _found_windows(table, [r["doc_id"] for r in state.values()])
         else:
             keys = _keys_of(table)
             out.common = frozenset(keys)
@@ -158,6 +168,13 @@ def _input(task: Task, args: PassArgs, out: _Out) -> Iterator[tuple[list[Doc], l
                 docs, rows = [d for d, _ in pairs], [r for _, r in pairs]
                 docs, rows = _take_copies(docs, rows, drops, args, out)
             yield docs, rows
+
+
+def _found_windows(table: pa.Table, ids: list[bytes]) -> dict[bytes, Found]:
+    """Positions by document: (those that occur earlier, those that are the first of their kind)."""
+    doc, at, first = (table[n].to_numpy() for n in ("doc", "at", "first"))
+    bounds = np.flatnonzero(np.diff(doc, prepend=-1, append=-1)).tolist() if len(doc) else [0]
+    return {ids[doc[a]]: (at[a:b][~first[a:b]], at[a:b][first[a:b]]) for a, b in pairwise(bounds)}
 
 
 def _keys_of(table: pa.Table) -> list[bytes]:
@@ -241,10 +258,12 @@ def _number(doc: Doc, name: str) -> float | None:
 
 def _edit_gate(gate: Gate, alive: dict[int, Doc], dead: dict[int, Doc], out: _Out) -> None:
     params = dict(gate.params)
-    for group, recorded in ((alive, True), (dead, False)):
-        for row, doc in list(group.items()):
-            if gate.cuts:
+    for group, members, recorded in ((alive, list(alive.items()), True), (dead, list(dead.items()), False)):
+        for row, doc in members:
+            if gate.edit.keys:
                 params["common"] = out.common - out.own.get(doc.doc_id, frozenset())
+            elif gate.edit.windows:
+                params["found"] = out.found.get(doc.doc_id)
             text, spans = apply_spans(doc.text, gate.edit.fn(doc, **params))
             if not spans:
                 continue
@@ -380,6 +399,23 @@ def _write_counted(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | Non
     )
     write_parquet(task.file("groups"), sizes)
     return {task.file("keys"): table.num_rows, task.file("groups"): sizes.num_rows}
+
+
+def _write_windows(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
+    """`keys` of an edit that looks for windows which occur again: (high, more, doc, at), by high."""
+    gate = args.follows
+    assert gate is not None
+    assert gate.edit.windows is not None
+    parts = []
+    for start in range(0, len(out.alive), BATCH_ROWS):
+        places, at, high, more = gate.edit.windows(out.alive[start : start + BATCH_ROWS], **gate.params)
+        parts.append([high, more, (places + start).astype(np.int32), at])
+    columns = [np.concatenate(c) for c in zip(*parts, strict=True)] if parts else [np.zeros(0, t) for t in WINDOW_TYPES]
+    order = np.argsort(columns[0], kind="stable")
+    table = pa.table([pa.array(c[order]) for c in columns], schema=WINDOWS)
+    path = task.file("keys")
+    write_parquet(path, table, row_group_rows=WINDOW_ROWS, packed=False)
+    return {path: table.num_rows}
 
 
 def _keep_places(curation: Curation, gate: Gate, docs: Sequence[Doc]) -> list[int]:

@@ -22,6 +22,7 @@ from pipeline.matching.common import count_common
 from pipeline.matching.engine import Matched, match_copies
 from pipeline.matching.guard import check_losses
 from pipeline.matching.index import Known, open_index
+from pipeline.matching.spans import find_repeats
 
 VERSION = 3
 
@@ -104,6 +105,9 @@ def curate(
             matches[gate.name] = matched.counts
             if told is not None:
                 told.append(MatchRun(gate, made, earlier, matched))
+        elif gate.edit.windows:
+            upstream = find_repeats(gate, curation, made, work, executor, memory=memory, progress=progress)
+            segment = [gate]
         else:
             upstream = count_common(gate, curation, made, work, executor, memory=memory, progress=progress)
             segment = [gate]

@@ -22,7 +22,7 @@ from pipeline.core.files import write_parquet
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import COMMON, COUNTED, SORTED_ROWS
-from pipeline.matching.pairs import RankArgs, key_rows, range_bits, rank_documents
+from pipeline.matching.pairs import RankArgs, key_range, key_rows, range_bits, rank_documents
 from pipeline.matching.tables import rows_between
 
 VERSION = 2
@@ -85,7 +85,7 @@ def count_range(task: Task) -> ShardResult:
     args: CountArgs = task.args
     keys, groups = task.inputs[: args.shards], task.inputs[args.shards : 2 * args.shards]
     ranks = task.inputs[2 * args.shards :]
-    low, high = _range(task.shard, args.bits)
+    low, high = key_range(task.shard, args.bits)
     parts = [
         COUNTED.empty_table()
         .append_column("shard", pa.array([], pa.int32()))
@@ -123,11 +123,6 @@ def count_range(task: Task) -> ShardResult:
     return ShardResult({path: len(table)}, {"keys": len(counted), "common": len(table)})
 
 
-def _range(number: int, bits: int) -> tuple[int, int]:
-    span = 1 << (64 - bits)
-    return number * span, (number + 1) * span - 1
-
-
 def _shard(path: Path) -> int:
     return int(path.stem)
 
@@ -139,7 +134,7 @@ def select_common(task: Task) -> ShardResult:
     """
     parts = [COMMON.empty_table().drop_columns(["shard"])]
     for number, source in enumerate(task.inputs[1:]):
-        low, high = _range(number, task.args)
+        low, high = key_range(number, task.args)
         mine = list(rows_between(task.inputs[0].path, "high", low, high, ["high", "low"]))
         if not mine or not sum(map(len, mine)):
             continue

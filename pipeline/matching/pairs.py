@@ -123,11 +123,16 @@ def range_bits(keys: int) -> int:
     return bits
 
 
+def key_range(number: int, bits: int) -> tuple[int, int]:
+    """The first and the last key of a range."""
+    span = 1 << (64 - bits)
+    return number * span, (number + 1) * span - 1
+
+
 def pair_range(task: Task) -> ShardResult:
     """`pairs/<range>`: distinct pairs of ranks that share a key of this range, ascending."""
     args: PairArgs = task.args
-    span = 1 << (64 - args.bits)
-    low, high = task.shard * span, (task.shard + 1) * span - 1
+    low, high = key_range(task.shard, args.bits)
     columns = ["high", "doc"] if args.verified else ["high", "low", "doc"]
     highs, lows, ranks = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for file in args.files:
