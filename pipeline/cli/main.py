@@ -287,15 +287,31 @@ def stats(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="Any step, run, Parquet, WARC or JSONL file.")],
-    rows: Annotated[int, typer.Option("--rows", help="Rows to show.")] = 5,
+    path: Annotated[
+        Path, typer.Argument(help="Any step, run, Parquet, WARC or JSONL file; or the word clusters, then a run.")
+    ],
+    run_path: Annotated[Path | None, typer.Argument(help="After clusters: run directory or finished step.")] = None,
+    target: Annotated[str, typer.Argument(help="After clusters: only the one of this URL or doc_id.")] = "",
+    rows: Annotated[int, typer.Option("--rows", help="Rows, or clusters, to show.")] = 5,
+    gate: Annotated[str, typer.Option("--gate", help="After clusters: only what this match dropped.")] = "",
+    html: Annotated[Path | None, typer.Option("--html", help="After clusters: also as a page, side by side.")] = None,
     tokenizer: Annotated[Path | None, typer.Option("--tokenizer", help="Decodes token shards outside a run.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """A glance into any file or step that winnow reads or writes."""
+    """A glance into any file or step that winnow reads or writes, or at clusters of copies."""
     from pipeline.cli.show import show_inspect
+    from pipeline.cli.show_dedup import show_clusters
+    from pipeline.core.files import write_bytes
+    from pipeline.look.clusters import as_html, clusters
     from pipeline.look.inspect import inspect as look
+    from pipeline.look.run import open_run
 
+    if str(path) == "clusters" and run_path is not None:
+        copies = clusters(open_run(run_path), gate=gate, target=target, rows=rows)
+        if html is not None:
+            write_bytes(html, as_html(copies, f"Copies in {run_path.name}").encode())
+        print_json(copies) if as_json else show_clusters(copies)
+        return
     found = look(path, rows=rows, tokenizer=tokenizer)
     print_json(found) if as_json else show_inspect(found)
 

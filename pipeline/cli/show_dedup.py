@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
-from pipeline.cli.text import bar, mib
+from pipeline.cli.text import bar, mib, plain
 
 
 def forecast_line(f: dict[str, Any]) -> str:
@@ -52,3 +53,55 @@ def show_calibration(c: dict[str, Any]) -> None:
         name = f"{row['bands']} x {row['rows_per_band']}"
         print(f"  {name:<14}{found:>9}{theory:>11}{holds:>22}{row['candidates']:>16,}{mark}")
     print(c["advice"])
+
+
+def show_clusters(found: dict[str, Any]) -> None:
+    """Clusters in two columns; on a terminal differences have colour, elsewhere [-of the kept-] and {+of the copy+}."""
+    import shutil
+    import sys
+
+    from pipeline.look.clusters import counted, shorten
+
+    width = (min(shutil.get_terminal_size((120, 40)).columns, 160) - 3) // 2
+    colour = sys.stdout.isatty()
+    sizes = ", ".join(f"{n:,} with {size:,}" for size, n in found["sizes"][:6])
+    more = ", ..." if len(found["sizes"]) > 6 else ""
+    print(f"{found['clusters']:,} clusters, {found['copies']:,} dropped copies ({sizes}{more})")
+    for cluster in found["shown"]:
+        print(f"\n{plain(cluster['kept'] or cluster['doc_id'])}: {counted(cluster['size'])}")
+        for copy in cluster["copies"]:
+            note = f", {copy['note']}" if copy["note"] else ""
+            print(f"  {plain(copy['url'] or copy['doc_id'])}  ({copy['gate']}, {copy['similarity']:.3f}{note})")
+            left, right = _columns(shorten(copy["parts"]), colour)
+            rows = list(zip_longest(_wrap(left, width), _wrap(right, width), fillvalue=("", 0)))
+            for (one, size), (other, _) in rows:
+                print(f"  {one}{' ' * (width - size)}| {other}".rstrip())
+            if not rows:
+                print("  (the text of the kept document is not in this run)")
+
+
+def _columns(parts: list[tuple[str, str, str]], colour: bool) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Words of both sides with their marks: (word, colour code or nothing)."""
+    left: list[tuple[str, str]] = []
+    right: list[tuple[str, str]] = []
+    for kind, one, other in parts:
+        for side, words, marks, code in ((left, one, "[-{}-]", "31"), (right, other, "{{+{}+}}", "32")):
+            text = plain(words)
+            if kind == "differs" and text and not colour:
+                text = marks.format(text)
+            side += [(w, code if kind == "differs" and colour else "") for w in text.split()]
+    return left, right
+
+
+def _wrap(words: list[tuple[str, str]], width: int) -> list[tuple[str, int]]:
+    """Lines and the columns they take."""
+    lines: list[tuple[str, int]] = []
+    line, size = "", 0
+    for word, code in words:
+        word = word[: width - 3]
+        if size and size + 1 + len(word) > width - 1:
+            lines.append((line, size))
+            line, size = "", 0
+        line += (" " if size else "") + (f"\x1b[{code}m{word}\x1b[0m" if code else word)
+        size += len(word) + (1 if size else 0)
+    return [*lines, (line, size)] if line else lines

@@ -44,6 +44,8 @@ CHOICES = (
     (23, 11),
 )
 WANTED_RECALL = 0.95
+WORTH_IT = 0.75  # a choice that finds enough is suggested if it needs so many permutations, or fewer, of those now
+FEW = 50
 
 
 def calibrate(curation: Curation, documents: Dataset, *, limit: int = 100_000) -> dict[str, Any]:
@@ -103,25 +105,33 @@ def calibrate(curation: Curation, documents: Dataset, *, limit: int = 100_000) -
             for lo, hi, n in zip(edges, edges[1:], counts, strict=False)
         ],
         "bands": rows,
-        "advice": _advise(rows),
+        "advice": _advise(rows, int(copies.sum())),
     }
 
 
-def _advise(rows: list[dict[str, Any]]) -> str:
+def _permutations(row: dict[str, Any]) -> int:
+    return int(row["bands"] * row["rows_per_band"])
+
+
+def _advise(rows: list[dict[str, Any]], copies: int) -> str:
     """Marks the cheapest choice that finds enough, and says so."""
     if rows[0]["recall"] is None:
         return "No pair is at or above min_similarity: nothing to measure recall by. Look at more documents."
+    now = rows[0]
+    doubt = f" (of {copies} pairs only: look at more documents)" if copies < FEW else ""
     enough = [r for r in rows if r["recall"] >= WANTED_RECALL]
-    best = min(enough, key=lambda r: (r["bands"] * r["rows_per_band"], r["candidates"])) if enough else None
-    best = best or max(rows, key=lambda r: (r["recall"], -r["candidates"]))
-    if best is rows[0]:
-        return f"The bands as they are find {best['recall']:.1%} of the copies; no cheaper choice finds {WANTED_RECALL:.0%}."
+    best = min(enough, key=_permutations) if enough else max(rows, key=lambda r: (r["recall"], -r["candidates"]))
+    if now in enough and _permutations(best) > WORTH_IT * _permutations(now):
+        return f"The bands as they are find {now['recall']:.1%} of the copies{doubt}; keep them."
+    if best is now:
+        return (
+            f"No choice finds {WANTED_RECALL:.0%} of the copies; the bands as they are find {now['recall']:.1%}{doubt}."
+        )
     best["suggested"] = True
-    permuted = best["bands"] * best["rows_per_band"]
     return (
-        f"Suggested: bands = {best['bands']}, rows_per_band = {best['rows_per_band']} ({permuted} permutations) finds "
-        f"{best['recall']:.1%} of the copies, {rows[0]['recall']:.1%} now. Pairs are verified either way: more candidates cost "
-        "time, not documents."
+        f"Suggested: bands = {best['bands']}, rows_per_band = {best['rows_per_band']} ({_permutations(best)} permutations) "
+        f"finds {best['recall']:.1%} of the copies, {now['recall']:.1%} now{doubt}. "
+        "Pairs are verified either way: more candidates cost time, not documents."
     )
 
 
