@@ -1,49 +1,72 @@
-"""Near-copy search: MinHash signatures per CPU second, and recall at planted similarities, beside installed peers.
+"""Near-copy removal beside installed peers: signatures, and end to end from Parquet to Parquet.
 
-    python benchmarks/dedup.py TEXTS... [--documents 20000] [--words 690]
+    python benchmarks/dedup.py TEXTS... [--documents 20000] [--words 690] [--cyrillic]
+        [--datatrove PYTHON] [--text-dedup PYTHON]
 
-Builds documents from the words of TEXTS (as in parity.py; fixed seed), plants near copies of known Jaccard similarity of
-word 5-grams, and gives the same documents to every tool, in one run and one process: winnow, datasketch, and rensa where
-it is installed. 112 permutations, 14 bands of 8 rows; CPU seconds from text to band keys. A planted pair counts as found
-when a band of both agrees; `false` counts documents without a copy that meet another one. With --cyrillic every `e` is a
-Cyrillic one, so that no word takes the ASCII path.
+Builds documents from the words of TEXTS (see texts.py; fixed seed) and plants near copies of known Jaccard similarity of
+word 5-grams. 112 permutations, 14 bands of 8 rows; CPU seconds of one core.
+
+Signatures: from text to the keys of the bands, in this process: winnow, datasketch (SHA-1 and, with xxhash, xxh32), rensa
+and daft where they are installed. A planted pair counts as found when a band of both agrees (daft gives no bands' keys: its
+signatures are cut into bands here, outside the clock).
+
+End to end: a Parquet file of documents to one without the copies, as each tool does it by itself, in a process of its own:
+winnow (`minhash` alone: keys, groups, verification, curated documents with all sidecars), and with the Python of an
+environment that has them, text-dedup and datatrove (stock, and with the word splitter `\\w+|[^\\w\\s]`). A planted pair counts
+as found when one of both is gone; `false` are documents without a copy that are gone.
+
+With --cyrillic every `e` is a Cyrillic one, so that no such word takes the ASCII path.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
+import resource
+import subprocess
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 from datasketch import MinHash
 from texts import load_texts
 
+from pipeline.cli.progress import Bars
+from pipeline.cli.stages import Session, load_recipe
+from pipeline.core import batch as batch_module
 from pipeline.core.schema import Doc
+from pipeline.core.step import Workspace
+from pipeline.curate.gates import compile_kernels
 from pipeline.matching.builtin import jaccard, minhash
 
 BANDS, ROWS, SHINGLE = 14, 8, 5
-LEVELS = (0.95, 0.9, 0.85, 0.8, 0.7, 0.5)
+LEVELS = (0.95, 0.9, 0.86, 0.81, 0.71, 0.52)
 BATCH = 1_000
+RUNS = 3
 Keys = tuple[npt.NDArray[np.int64], list[bytes]]  # place of the document, band key
+Pair = tuple[int, int, int]  # one, other, level
 
 
-def corpus(
-    words: list[str], documents: int, length: int, per_level: int
-) -> tuple[list[str], list[tuple[int, int, int]]]:
-    """(texts, planted pairs as (one, other, level)). A copy has single words replaced until its similarity is reached."""
+def corpus(words: list[str], documents: int, length: int, per_level: int) -> tuple[list[str], list[Pair]]:
+    """(texts, planted pairs). A copy has single words replaced until its similarity is reached."""
     rng = np.random.default_rng(1)
+    pairs = len(LEVELS) * per_level
     texts = []
-    for _ in range(documents):
+    for n in range(documents - pairs):
         at = rng.integers(0, len(words) - length)
         part = words[at : at + length]
-        for i in range(0, length, 3):  # no two documents share a 5-gram but planted copies
-            part[i] = f"{part[i]}{rng.integers(10**6)}"
+        for i in range(0, length, SHINGLE):  # no two documents share a 5-gram but planted copies
+            part[i] = f"{part[i]}{n % 999}{rng.integers(999)}"
         texts.append(" ".join(part))
-    pairs = []
+    planted = []
     for level, similarity in enumerate(LEVELS):
         for k in range(per_level):
             source = level * per_level + k
@@ -52,22 +75,24 @@ def corpus(
             part = texts[source].split()
             for c in range(changes):
                 part[int((c + 0.5) * length / changes)] = f"z{rng.integers(10**9)}"
-            pairs.append((source, len(texts), level))
+            planted.append((source, len(texts), level))
             texts.append(" ".join(part))
-    return texts, pairs
+    return texts, planted
 
 
 def winnow(texts: list[str]) -> Keys:
+    batch_module._last = None  # nothing of the run before
     places, keys = [], []
     for at in range(0, len(texts), BATCH):
         docs = [Doc(b"0" * 16, t) for t in texts[at : at + BATCH]]
         found, flat = minhash(docs, bands=BANDS, rows_per_band=ROWS, shingle_words=SHINGLE)
         places.append(found + at)
-        keys += [bytes(k) for k in flat]
-    return np.concatenate(places), keys
+        keys.append(flat.tobytes())
+    raw = b"".join(keys)
+    return np.concatenate(places), [raw[i : i + 16] for i in range(0, len(raw), 16)]
 
 
-def _bands(values: npt.NDArray[np.uint64]) -> list[bytes]:
+def _bands(values: npt.NDArray[Any]) -> list[bytes]:
     return [bytes([b]) + values[b * ROWS : (b + 1) * ROWS].tobytes() for b in range(BANDS)]
 
 
@@ -76,8 +101,9 @@ def _grams(text: str) -> list[str]:
     return [" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)]
 
 
-def datasketch(texts: list[str]) -> Keys:
-    family = MinHash(num_perm=BANDS * ROWS, seed=1)
+def datasketch(texts: list[str], hashed: Callable[[bytes], int] | None = None) -> Keys:
+    more: dict[str, Any] = {"hashfunc": hashed} if hashed else {}
+    family = MinHash(num_perm=BANDS * ROWS, seed=1, **more)
     keys = []
     for text in texts:
         sketch = family.copy()
@@ -87,7 +113,7 @@ def datasketch(texts: list[str]) -> Keys:
 
 
 def rensa_sketches(texts: list[str]) -> Keys:
-    from rensa import RMinHash  # type: ignore[import-not-found]
+    from rensa import RMinHash
 
     keys = []
     for text in texts:
@@ -97,11 +123,140 @@ def rensa_sketches(texts: list[str]) -> Keys:
     return np.repeat(np.arange(len(texts)), BANDS), keys
 
 
+def daft_sketches(texts: list[str]) -> Any:
+    import daft
+
+    column = daft.col("text").normalize(remove_punct=False, lowercase=True, nfd_unicode=False, white_space=True)
+    frame = daft.from_pydict({"text": texts})
+    return frame.select(column.minhash(num_hashes=BANDS * ROWS, ngram_size=SHINGLE, seed=1)).to_pydict()["text"]
+
+
+def signature_tools() -> list[tuple[str, Callable[[list[str]], Any]]]:
+    """Name and function of every tool that is installed; missing ones are named."""
+    tools: list[tuple[str, Callable[[list[str]], Any]]] = [("winnow", winnow), ("datasketch SHA-1", datasketch)]
+    try:
+        import xxhash
+
+        tools.append(("datasketch xxh32", lambda texts: datasketch(texts, lambda b: xxhash.xxh32(b).intdigest())))
+    except ModuleNotFoundError:
+        print("xxhash is not installed: left out")
+    for name, function in (("rensa", rensa_sketches), ("daft", daft_sketches)):
+        try:
+            __import__(name)
+            tools.append((name, function))
+        except ModuleNotFoundError:
+            print(f"{name} is not installed: left out")
+    return tools
+
+
 def found_pairs(keys: Keys) -> set[tuple[int, int]]:
     groups: dict[bytes, list[int]] = defaultdict(list)
     for place, key in zip(keys[0].tolist(), keys[1], strict=True):
         groups[key].append(place)
     return {(a, b) for g in groups.values() if len(g) > 1 for a in g for b in g if a < b}
+
+
+def recall(hits: list[bool], pairs: list[Pair]) -> str:
+    return " ".join(
+        f"{np.mean([h for h, (_, _, n) in zip(hits, pairs, strict=True) if n == level]):.2f}"
+        for level in range(len(LEVELS))
+    )
+
+
+def signatures(texts: list[str], few: list[str], pairs: list[Pair], few_pairs: list[Pair]) -> None:
+    print(f"\n{'signatures':<22}{'documents/CPU s':>16}{'MB/s':>8}{'x':>7}   recall of the bands       false")
+    ours = 0.0
+    for name, tool in signature_tools():
+        given, planted = (texts, pairs) if name == "winnow" else (few, few_pairs)
+        tool(given[:100])
+        times = []
+        for _ in range(RUNS):
+            began = time.process_time()
+            keys = tool(given)
+            times.append(time.process_time() - began)
+        seconds = float(np.median(times))
+        if name == "daft":
+            flat = [k for row in keys for k in _bands(np.array(row, np.uint32))]
+            keys = np.repeat(np.arange(len(given)), BANDS), flat
+        met = found_pairs(keys)
+        rate = len(given) / seconds
+        ours = ours or rate
+        size = sum(len(t.encode()) for t in given) / 1e6
+        hits = [(a, b) in met for a, b, _ in planted]
+        false = len(met - {(a, b) for a, b, _ in planted})
+        print(f"{name:<22}{rate:>16,.0f}{size / seconds:>8.1f}{ours / rate:>7.1f}   {recall(hits, planted)}{false:>8}")
+
+
+def write_parquet(path: Path, texts: list[str]) -> None:
+    pq.write_table(pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}), path, compression="zstd")
+
+
+def run_winnow(source: Path, out: Path, result: Any) -> None:
+    """The matches of a recipe alone, in this process; puts (CPU seconds, rest, ids kept, peak bytes) into `result`."""
+    compile_kernels()
+    sets = [
+        'curate.gates=["minhash"]', 'curate.keep=["source_offset"]', "curate.max_source_loss=1.0", "curate.measure_dropped=false",
+    ]  # fmt: skip
+    with Session(load_recipe(None, sets), Workspace(out, {"curate": out / "curate"}), 1, Bars(quiet=True)) as session:
+        began = time.process_time()
+        documents = session.documents([source])
+        extracted = time.process_time()
+        step = session.curate(documents)
+        ended = time.process_time()
+    rows = [
+        json.loads(m)["id"]
+        for p in step.files("data")
+        for m in pq.read_table(p, columns=["metadata"])["metadata"].to_pylist()
+    ]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    result.put((ended - extracted, extracted - began, rows, peak))
+
+
+def end_to_end(
+    texts: list[str], few: list[str], pairs: list[Pair], few_pairs: list[Pair], sides: list[tuple[str, str, int]]
+) -> None:
+    """A line per tool; `sides` are (tool, python, documents)."""
+    print(
+        f"\n{'end to end':<22}{'documents/CPU s':>16}{'MB/s':>8}{'x':>7}   recall                    false   peak MiB"
+    )
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_parquet(folder / "all.parquet", texts)
+        result = context.Queue()
+        child = context.Process(target=run_winnow, args=(folder / "all.parquet", folder / "winnow", result))
+        child.start()
+        seconds, reading, kept, peak = result.get()
+        child.join()
+        ours = len(texts) / (seconds + reading)
+        _line("winnow", texts, pairs, seconds + reading, kept, peak, ours)
+        print(f"{'  of that, curation':<22}{len(texts) / seconds:>16,.0f}")
+        for tool, python, documents in sides:
+            given = few[:documents]
+            planted = [p for p in few_pairs if p[1] < len(given)]
+            source = folder / f"{tool}.parquet"
+            write_parquet(source, given)
+            command = [python, str(Path(__file__).parent / "dedup_side.py"), tool, str(source), str(folder / tool)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode:
+                print(f"{tool}: failed: {done.stderr.strip().splitlines()[-1]}")
+                continue
+            told = json.loads(done.stdout)
+            _line(f"{tool} {told['version']}", given, planted, told["cpu"], told["kept"], told["peak"], ours)
+
+
+def _line(
+    name: str, texts: list[str], pairs: list[Pair], seconds: float, kept: list[str], peak: int, ours: float
+) -> None:
+    rate = len(texts) / seconds
+    size = sum(len(t.encode()) for t in texts) / 1e6
+    left = {int(i) for i in kept}
+    hits = [a not in left or b not in left for a, b, _ in pairs]
+    with_copy = {p for a, b, _ in pairs for p in (a, b)}
+    false = sum(i not in left and i not in with_copy for i in range(len(texts)))
+    print(
+        f"{name:<22}{rate:>16,.0f}{size / seconds:>8.1f}{ours / rate:>7.1f}   {recall(hits, pairs)}{false:>8}{peak / 2**20:>11,.0f}"
+    )
 
 
 def main() -> None:
@@ -111,55 +266,39 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=690)
     parser.add_argument("--peer-documents", type=int, default=3_000, help="peers get so many: they are slower")
     parser.add_argument("--cyrillic", action="store_true")
+    parser.add_argument("--datatrove", default="", help="Python of an environment with datatrove and spaCy")
+    parser.add_argument("--text-dedup", default="", help="Python of an environment with text-dedup")
     args = parser.parse_args()
     words = " ".join(load_texts(args.texts, 2_000)).split()
     if args.cyrillic:
         words = [w.replace("e", "е") for w in words]
-    per_level = min(300, args.peer_documents // (2 * len(LEVELS)))
+    per_level = args.peer_documents // (4 * len(LEVELS))
     texts, pairs = corpus(words, args.documents, args.words, per_level)
+    # the planted ones in front, so that any number of documents has as many of each level as can be
+    half = [texts[a] for a, _, _ in pairs]
+    order = np.random.default_rng(2).permutation(len(pairs)).tolist()
+    few = [t for i in order for t in (half[i], texts[pairs[i][1]])]
+    few += texts[len(pairs) : len(pairs) + args.peer_documents - len(few)]
+    few_pairs = [(2 * k, 2 * k + 1, pairs[i][2]) for k, i in enumerate(order)]
     megabytes = sum(len(t.encode()) for t in texts) / 1e6
-    print(f"{len(texts):,} documents, {megabytes:.0f} MB, {per_level} planted pairs at each similarity")
+    print(
+        f"{len(texts):,} documents, {megabytes:.0f} MB, {per_level} planted pairs at each similarity; peers get {len(few):,}"
+    )
     true = [
         np.mean(
             [jaccard(Doc(b"", texts[a]), Doc(b"", texts[b]), shingle_words=SHINGLE) for a, b, n in pairs if n == level]
         )
         for level in range(len(LEVELS))
     ]
-    planted = [texts[a] for a, _, _ in pairs] + [texts[b] for _, b, _ in pairs]
-    few = planted + texts[len(pairs) : len(pairs) + max(args.peer_documents - len(planted), 0)]
-    tools: list[tuple[str, Callable[[list[str]], Keys], list[str]]] = [
-        ("winnow", winnow, texts),
-        ("datasketch", datasketch, few),
-    ]
-    try:
-        import rensa  # noqa: F401
-
-        tools.append(("rensa", rensa_sketches, few))
-    except ModuleNotFoundError:
-        print("rensa is not installed: left out")
-    winnow(texts[:100])
-    print(
-        f"{'':<12}{'documents/CPU s':>16}{'MB/s':>7}   recall at J " + " ".join(f"{t:.2f}" for t in true) + "   false"
-    )
-    for name, tool, given in tools:
-        began = time.process_time()
-        keys = tool(given)
-        seconds = time.process_time() - began
-        met = found_pairs(keys)
-        half = len(pairs)
-        places = [(a, b) for a, b, _ in pairs] if given is texts else [(i, half + i) for i in range(half)]
-        recall = [
-            np.mean([p in met for p, (_, _, n) in zip(places, pairs, strict=True) if n == level])
-            for level in range(len(LEVELS))
-        ]
-        false = len(met - set(places))
-        rate = len(given) / seconds
-        size = sum(len(t.encode()) for t in given) / 1e6
-        print(
-            f"{name:<12}{rate:>16,.0f}{size / seconds:>7.1f}               "
-            + " ".join(f"{r:.2f}" for r in recall)
-            + f"{false:>8}"
-        )
+    print("true Jaccard similarities " + " ".join(f"{t:.2f}" for t in true))
+    signatures(texts, few, pairs, few_pairs)
+    sides = [("text-dedup", args.text_dedup, len(few))] if args.text_dedup else []
+    if args.datatrove:
+        sides += [("datatrove-regex", args.datatrove, len(few)), ("datatrove-stock", args.datatrove, len(few) // 5)]
+    for tool, given in (("text-dedup", args.text_dedup), ("datatrove", args.datatrove)):
+        if not given:
+            print(f"{tool}: no environment given, left out")
+    end_to_end(texts, few, pairs, few_pairs, sides)
 
 
 if __name__ == "__main__":

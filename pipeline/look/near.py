@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
-
 from pipeline.core.errors import UsageError, did_you_mean
+from pipeline.core.sql import database
 from pipeline.look.explain import rules_of
 from pipeline.look.run import Run, rows_where
 
@@ -30,8 +29,7 @@ def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -
         if value is None:
             raise UsageError(f"no rule of this run bounds '{signal}': give a value with --near.")
     files = {"s": [str(p) for p in curate.files("signals")], "d": [str(p) for p in curate.files("decisions")]}
-    connection = duckdb.connect()
-    try:
+    with database() as connection:
         found = connection.sql("SELECT * FROM read_parquet($s, union_by_name=true) LIMIT 0", params={"s": files["s"]})
         if signal not in found.columns or str(found.types[found.columns.index(signal)]) != "DOUBLE":
             known = [c for c, t in zip(found.columns, found.types, strict=True) if str(t) == "DOUBLE"]
@@ -46,8 +44,6 @@ def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -
                 f'WHERE s."{signal}" {sign} {value!r} ORDER BY s."{signal}" {order}, s.url LIMIT {count}',
                 params=files,
             ).to_arrow_table().to_pylist()  # fmt: skip
-    finally:
-        connection.close()
     for row in (r for rows in sides.values() for r in rows):
         row["text"] = _text(run, row.pop("doc_id"))
     return {"signal": signal, "value": value, **sides}

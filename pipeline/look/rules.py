@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
-
+from pipeline.core.sql import database
 from pipeline.look.explain import rules_of
 from pipeline.look.run import Run
 from pipeline.look.whatif import condition, load_documents
@@ -26,8 +25,7 @@ def rule_table(run: Run, *, top_pairs: int = 15) -> dict[str, Any]:
     rules = [(gate, r) for gate, each in rules_of(curate) for r in each]
     by_rules = {gate for gate, _ in rules}
     others = [g["name"] for g in curate.params["gates"] if g["name"] not in by_rules]
-    connection = duckdb.connect()
-    try:
+    with database() as connection:
         load_documents(connection, curate, [r.signal for _, r in rules])
         flags = ", ".join(f"NOT coalesce({condition(r)}, true) AS f{i}" for i, (_, r) in enumerate(rules))
         total = " + ".join(f"f{i}::INT" for i in range(len(rules))) or "0"
@@ -65,7 +63,5 @@ def rule_table(run: Run, *, top_pairs: int = 15) -> dict[str, Any]:
                     either = rows[i]["fails"] + rows[j]["fails"] - both
                     names_of = [f"{rows[x]['gate']}.{rows[x]['reason']}" for x in (i, j)]
                     pairs.append({"a": names_of[0], "b": names_of[1], "both": int(both), "jaccard": both / either})
-    finally:
-        connection.close()
     pairs.sort(key=lambda p: (-p["jaccard"], -p["both"], p["a"], p["b"]))
     return {"documents": int(counts), "rules": rows, "pairs": pairs[:top_pairs]}

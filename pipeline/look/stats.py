@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import numpy as np
 
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError, did_you_mean
 from pipeline.core.files import read_json
+from pipeline.core.sql import database
 from pipeline.look.run import Run, table_of
 
 
@@ -65,8 +65,7 @@ def reason_table(step: Dataset) -> list[dict[str, Any]]:
     """(gate, reason, documents, bytes, alone): reason None stands for the whole gate; `alone` counts documents that
     failed for this reason only."""
     files = [str(p) for p in step.files("decisions")]
-    connection = duckdb.connect()
-    try:
+    with database() as connection:
         rows: list[dict[str, Any]] = connection.sql(
             """WITH d AS (SELECT gate, reasons, text_bytes FROM read_parquet($f))
             SELECT gate, NULL AS reason, count(*) AS documents, coalesce(sum(text_bytes), 0)::BIGINT AS bytes,
@@ -77,22 +76,17 @@ def reason_table(step: Dataset) -> list[dict[str, Any]]:
             FROM d) GROUP BY gate, reason ORDER BY gate, documents DESC, reason""",
             params={"f": files},
         ).to_arrow_table().to_pylist()  # fmt: skip
-    finally:
-        connection.close()
     return rows
 
 
 def group_bytes(table: Any, column: str, top: int = 30) -> list[dict[str, Any]]:
     """Documents and text bytes per value of a column, largest first."""
-    connection = duckdb.connect()
-    try:
+    with database() as connection:
         connection.register("t", table)
         rows: list[dict[str, Any]] = connection.sql(
             f'SELECT coalesce("{column}", \'\') AS name, count(*) AS documents, '
             f"sum(strlen(text))::BIGINT AS bytes FROM t GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT {top}"
         ).to_arrow_table().to_pylist()  # fmt: skip
-    finally:
-        connection.close()
     return rows
 
 

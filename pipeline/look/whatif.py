@@ -10,6 +10,7 @@ import duckdb
 from pipeline.core.errors import RecipeError, UsageError, did_you_mean
 from pipeline.core.recipe import override, parse_set
 from pipeline.core.rules import Rule, RuleSet, configure
+from pipeline.core.sql import database
 from pipeline.look.explain import rules_of
 from pipeline.look.run import Run
 
@@ -31,8 +32,7 @@ def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> dict[str, Any]:
     old = dict(rules_of(curate))
     new = _changed(old, sets)
     order = [g["name"] for g in curate.params["gates"]]
-    connection = duckdb.connect()
-    try:
+    with database() as connection:
         load_documents(connection, curate, [r.signal for rules in old.values() for r in rules])
         connection.execute(
             f"CREATE TABLE verdict AS SELECT url, host, language, bytes, before, "
@@ -48,8 +48,6 @@ def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> dict[str, Any]:
             "matches": [g["name"] for g in curate.params["gates"] if g.get("kind") == "match"],
             "measured_all": bool(curate.params["measure_dropped"]),
         }
-    finally:
-        connection.close()
 
 
 _BY_GATE = """

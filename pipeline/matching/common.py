@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 from pipeline.core.dataset import Dataset, Source
 from pipeline.core.executor import Executor
 from pipeline.core.files import write_parquet
+from pipeline.core.sql import database
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import COMMON, COUNTED, SORTED_ROWS
@@ -101,8 +101,7 @@ def count_range(task: Task) -> ShardResult:
                 ).append_column("rank", pa.array(of.astype(np.uint32)))
             )
     counted = pa.concat_tables(parts)
-    connection = duckdb.connect(config={"threads": 1})
-    try:
+    with database(threads=1) as connection:
         connection.register("counted", counted)
         connection.register("sizes", pa.concat_tables([pq.read_table(s.path) for s in groups]))
         query = """
@@ -113,8 +112,6 @@ def count_range(task: Task) -> ShardResult:
             SELECT high, low, shard::INTEGER AS shard, best::INTEGER AS best FROM summed JOIN total USING ("group")
             WHERE n >= ? AND n >= ? * size ORDER BY high, low"""
         table = connection.sql(query, params=[args.min_documents, args.min_share]).to_arrow_table()
-    finally:
-        connection.close()
     if not args.keep_one:
         nobody = pa.array(np.full(len(table), -1, np.int32))
         table = table.set_column(2, "shard", nobody).set_column(3, "best", nobody)
@@ -138,8 +135,7 @@ def select_common(task: Task) -> ShardResult:
         mine = list(rows_between(task.inputs[0].path, "high", low, high, ["high", "low"]))
         if not mine or not sum(map(len, mine)):
             continue
-        connection = duckdb.connect(config={"threads": 1})
-        try:
+        with database(threads=1) as connection:
             connection.register("mine", pa.concat_tables(mine))
             connection.register("common", pq.read_table(source.path))
             found = connection.sql(
@@ -147,8 +143,6 @@ def select_common(task: Task) -> ShardResult:
                 "SEMI JOIN mine USING (high, low) ORDER BY high, low",
                 params=[task.shard],
             ).to_arrow_table()
-        finally:
-            connection.close()
         parts.append(found.cast(parts[0].schema))
     table = pa.concat_tables(parts)
     path = task.file("drops")

@@ -101,7 +101,7 @@ def match_copies(
     pair_args = PairArgs(bits, verified, tuple(files), len(known.docs))
     pairs = step("pairs", [ranks, previous], [(r, inputs, pair_args) for r in range(1 << bits)], pair_range)
     ranges = tuple(pairs.source(f"pairs/{r:05d}.parquet") for r in range(1 << bits))
-    group_args = GroupArgs(len(ranges), shards, known.sizes)
+    group_args = GroupArgs(len(ranges), shards, known.sizes, verified)
     groups = step("groups", [pairs], [(0, (*ranges, *rank_files, *known.docs), group_args)], group_pairs)
     set_args = SetArgs(curation, gate)
     members = zip(shards, of(groups, "members"), of(previous, "state"), of(documents, "data"), strict=True)

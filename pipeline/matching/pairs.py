@@ -30,7 +30,8 @@ from pipeline.curate.passes import SORTED_ROWS
 from pipeline.matching.tables import order_by, rows_between, sorter
 
 RANGE_KEYS = 4_000_000  # keys of a range, about
-BUCKET_BYTES = 32_000_000  # text of the candidates that are compared in one task, about
+BUCKET_BYTES = 128_000_000  # text of the candidates that are compared in one task, about
+UNREAD_BYTES = 64  # for which a document counts where no text is compared
 MAX_DOCUMENTS = 2**32 - 2  # ranks are 32-bit
 
 RANKS = pa.schema([("rank", pa.uint32()), ("bytes", pa.int64())])
@@ -172,6 +173,7 @@ class GroupArgs:
     pairs: int  # how many of the inputs are pairs
     shards: tuple[int, ...]  # of the ranks that follow
     known: tuple[int, ...]  # documents of each segment of the index; a file with their sizes each follows the ranks
+    verified: bool  # whether pairs are compared later
 
 
 def group_pairs(task: Task) -> ShardResult:
@@ -192,6 +194,8 @@ def group_pairs(task: Task) -> ShardResult:
     for source in rank_files:
         table = pq.read_table(source.path)
         sizes[table["rank"].to_numpy()] = np.minimum(table["bytes"].to_numpy(), 2**32 - 1)
+    if not args.verified:
+        sizes[:] = UNREAD_BYTES
     bucket = k.fill_buckets(parent, sizes, BUCKET_BYTES)
     del parent, sizes
     outputs: dict[Path, int | None] = {}

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.core.files import TMP_PREFIX
+from pipeline.core.sql import database
 
 
 def rows_between(path: Path, column: str, low: int, high: int, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -41,11 +42,8 @@ def sorter(folder: Path, memory: int | None) -> Iterator[duckdb.DuckDBPyConnecti
     config: dict[str, Any] = {"threads": 1, "temp_directory": str(folder / f"{TMP_PREFIX}{os.getpid()}-sort")}
     if memory is not None:
         config["memory_limit"] = f"{max(memory >> 20, 64)}MiB"
-    connection = duckdb.connect(config=config)
-    try:
+    with database(**config) as connection:
         yield connection
-    finally:
-        connection.close()
 
 
 def order_by(item: str) -> str:
