@@ -32,6 +32,8 @@ class CrawlConfig:
         content_types: what is downloaded; anything else is stopped after its headers.
         contact: your e-mail or URL for the user agent; site owners will want it.
         user_agent: replaces the whole user agent; its first word is what robots.txt groups are matched with.
+        repeats: after so many pages of a host in a row that nearly repeat an earlier page of it (SimHash, at most 3 of 64 bits
+            differ), links on further such pages are not followed: a calendar or a shop's filters without end; 0: never.
         proxy: URL of an HTTP proxy that all requests go through.
         warc_bytes: a WARC file is closed when it gets larger.
     """
@@ -51,11 +53,12 @@ class CrawlConfig:
     content_types: list[str] = field(default_factory=lambda: ["text/html", "application/xhtml+xml", "text/plain"])
     contact: str = ""
     user_agent: str = ""
+    repeats: int = 0
     proxy: str = ""
     warc_bytes: int = 1_000_000_000
 
     def __post_init__(self) -> None:
-        for name in ("delay_s", "timeout_s", "max_depth", "max_pages", "retries"):
+        for name in ("delay_s", "timeout_s", "max_depth", "max_pages", "retries", "repeats"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"crawl.{name}: {getattr(self, name)} is negative.")
         if self.proxy and urlsplit(self.proxy).scheme not in ("http", "https"):

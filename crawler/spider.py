@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from crawler.config import CrawlConfig
 from crawler.middleware import Refused
+from crawler.repeats import Repeats
 from crawler.warc import Stored
 
 OUTCOMES = {
@@ -28,6 +29,7 @@ OUTCOMES = {
     "crawl_delay_too_long": "the host asks for a longer delay than max_crawl_delay_s",
     "out_of_scope": "another host or path",
     "depth_limit": "further from the seeds than max_depth",
+    "repeats": "found only on pages that nearly repeat earlier ones of their host, one after the other",
     "page_limit": "max_pages or max_pages_per_host was reached",
     "content_type": "not one of content_types; stopped after its headers",
     "too_large": "more than max_page_bytes",
@@ -52,6 +54,7 @@ class CrawlSpider(Spider):
         self.per_host: Counter[str] = Counter()
         self.pages: set[str] = set()
         self.schemes: dict[str, str] = {}  # host -> scheme of its first page
+        self.repeats = Repeats(config.repeats) if config.repeats else None
 
     async def start(self) -> AsyncIterator[Request]:
         for url in self.seeds:
@@ -138,12 +141,16 @@ class CrawlSpider(Spider):
         here = urlsplit(response.url)
         self.schemes.setdefault(here.netloc, here.scheme)
         depth = response.meta["depth_of"] + 1
+        astray = self.repeats is not None and self.repeats.astray(here.netloc, response.text)
         for link in self.links.extract_links(response):
             url = self.one_scheme(link.url.split("#")[0])
             if url in self.known or urlsplit(url).scheme not in ("http", "https"):
                 continue
-            self.known.add(url)
             request = self._request(url, depth=depth, referrer=response.url)
+            if astray:  # not known yet: a page that repeats nothing may still lead there
+                self._once(request, "repeats")
+                continue
+            self.known.add(url)
             if not self.in_scope(url):
                 self._once(request, "out_of_scope")
             elif depth > self.config.max_depth:

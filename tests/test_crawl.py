@@ -59,6 +59,10 @@ class _Handler(BaseHTTPRequestHandler):
             status, body = self.server.robots
         elif self.path == "/":
             body = "".join(f'<a href="/p/{i}">{i}</a>' for i in range(12)) + '<a href="http://127.0.0.1:1/x">out</a>'
+        elif self.path.startswith("/cal/"):  # a calendar without end, and a page of its own every tenth day
+            day = int(self.path.rpartition("/")[2])
+            words = " ".join(f"entry{i * (day if day % 10 == 9 else 1)}" for i in range(3000))
+            body = f"<p>Day {day}. {words}</p><a href='/cal/{day + 1}'>on</a>"
         else:
             body = f"<p>Page {self.path}.</p><a href='{self.path}/deeper'>on</a><a href='/private/1'>no</a>"
         data = body.encode()
@@ -154,6 +158,17 @@ def test_page_limit_is_a_limit(site: Site, tmp_path: Path) -> None:
     step = crawl(config(site, max_pages=5), Workspace(tmp_path))
     assert step.counts["outcomes"]["fetched"] == 5
     assert step.counts["outcomes"]["page_limit"] == 8
+
+
+def test_a_calendar_without_end_is_left(site: Site, tmp_path: Path) -> None:
+    seeds = [site.url + "/cal/0"]
+    step = crawl(config(site, seeds=seeds, max_depth=40, repeats=4), Workspace(tmp_path / "short"))
+    met = outcomes(step)
+    assert met[site.url + "/cal/5"] == "fetched"
+    assert met[site.url + "/cal/6"] == "repeats"
+    assert sum("/cal/" in u for u in met) == 7
+    patient = outcomes(crawl(config(site, seeds=seeds, max_depth=40, repeats=10), Workspace(tmp_path / "long")))
+    assert {o for u, o in patient.items() if "/cal/" in u} == {"fetched", "depth_limit"}
 
 
 def test_killed_crawl_goes_on_without_asking_twice(site: Site, tmp_path: Path) -> None:

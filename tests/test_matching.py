@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from pipeline.core.batch import words_of
 from pipeline.core.errors import RecipeError, StepError
 from pipeline.core.schema import Doc
+from pipeline.core.simhash import MAX_DISTANCE, block_keys, near
+from pipeline.core.simhash import simhash as simhash_of
 from pipeline.look.run import table_of
-from pipeline.matching.builtin import chosen_bands, jaccard, minhash, permutations, shingle_sets, url
+from pipeline.matching.builtin import chosen_bands, jaccard, minhash, permutations, shingle_sets, simhash, url
 from tests.conftest import article, run, write_jsonl
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -92,6 +94,28 @@ def test_bands_follow_a_threshold() -> None:
         assert bands * rows <= 112
         assert abs((1 / bands) ** (1 / rows) - threshold) < 0.12
     assert len(keys_of(["a b c d e f"], threshold=0.9)[0]) == chosen_bands(0.9, 112)[0]
+
+
+@given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 63), max_size=MAX_DISTANCE))
+def test_values_a_few_bits_apart_share_a_block_key(value: int, flipped: list[int]) -> None:
+    other = value
+    for bit in flipped:
+        other ^= 1 << bit
+    one, two = block_keys(np.array([value, other], np.uint64))
+    assert any((a == b).all() for a, b in zip(one, two, strict=True))
+    assert near(other, [value ^ 0xFFFF, value])
+    assert not near(value ^ 0xFFFF, [value])
+
+
+def test_simhash_finds_near_copies_and_verifies_them() -> None:
+    rng = np.random.default_rng(3)
+    words = [f"w{i}" for i in rng.integers(0, 10**6, 600)]
+    text, changed = " ".join(words), " ".join([*words[:599], "other"])
+    assert bin(simhash_of(text) ^ simhash_of(changed)).count("1") <= MAX_DISTANCE
+    assert bin(simhash_of(text) ^ simhash_of(" ".join(reversed(words)))).count("1") > 2 * MAX_DISTANCE
+    places, flat = simhash([doc(text), doc(""), doc(changed)])
+    assert {bytes(k) for k in flat[places == 0]} & {bytes(k) for k in flat[places == 2]}
+    assert not (places == 1).any()
 
 
 def test_permutations_are_permutations() -> None:

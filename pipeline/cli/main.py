@@ -163,6 +163,7 @@ def tokenizer_train(
 def compile_all() -> None:
     """Compile all kernels now rather than in the first run; a minute or two, once."""
     import time
+    from tempfile import TemporaryDirectory
 
     from pipeline.curate.gates import compile_kernels as compile_curation
     from pipeline.extract.fast.engine import compile_kernels as compile_extractor
@@ -170,6 +171,15 @@ def compile_all() -> None:
     began = time.monotonic()
     compile_extractor()
     compile_curation()
+    text = "Some words that stand twice in one text, and in another one too.\n"
+    gates = 'curate.gates=["exact_substrings", "exact", "minhash"]'
+    with TemporaryDirectory(prefix="winnow-") as name:  # the whole way with two texts, for the kernels of grouping
+        folder = Path(name)
+        rows = [{"text": text * n} for n in (2, 3)]
+        (folder / "two.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+        sets = [gates, "curate.exact_substrings.min_tokens=200"]
+        with open_session(None, sets, 1, True, {"curate": folder / "out"}) as session:
+            session.curate(session.documents([folder / "two.jsonl"]))
     print(f"compiled kernels are in place ({time.monotonic() - began:.0f} s)")
 
 

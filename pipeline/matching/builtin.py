@@ -1,4 +1,4 @@
-"""Built-in matches: exact text and MinHash bands."""
+"""Built-in matches: exact text, address, MinHash bands, SimHash."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pipeline.core.kernels import minhash as k
 from pipeline.core.kernels.copies import shared
 from pipeline.core.registry import match
 from pipeline.core.schema import Doc
+from pipeline.core.simhash import block_keys, simhashes
 
 
 @match("exact", reason="exact_copy")
@@ -124,3 +125,24 @@ def minhash(
     filled = np.flatnonzero(np.diff(words.first))
     flat = np.ascontiguousarray(keys[filled]).view(np.uint8).reshape(len(filled) * bands, 16)
     return np.repeat(filled, bands), flat
+
+
+@match("simhash", features=shingle_sets, reason="near_copy", batch=True)
+def simhash(
+    docs: Sequence[Doc], *, shingle_words: int = 3, min_similarity: float = 0.8, min_containment: float = 0.0
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """SimHash of 64 bits: documents meet that differ in at most three bits (Manku et al. 2007). Finds fewer near copies than
+    `minhash`, which is the better choice for a corpus; this is what the crawler looks at (`[crawl] repeats`).
+
+    Args:
+        shingle_words: words per shingle.
+        min_similarity: true Jaccard similarity of the shingle sets at which a candidate counts as a copy; inclusive.
+        min_containment: as for `minhash`.
+
+    Returns: place in `docs` and key (16 bytes) of every choice of three blocks of six, for every document that has words.
+    """
+    words = TextBatch.of(docs).words
+    filled = np.flatnonzero(np.diff(words.first))
+    keys = block_keys(simhashes(words, shingle_words=shingle_words)[filled])
+    flat = np.ascontiguousarray(keys).view(np.uint8).reshape(-1, 16)
+    return np.repeat(filled, keys.shape[1]), flat
