@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -106,26 +106,34 @@ class TextBatch:
         from pipeline.core.kernels.split import dense_runs
 
         runs = dense_runs(self.data, self.flags)
-        cuts: list[int] = []
-        raw = self.data.tobytes() if len(runs) else b""
-        for lo, hi in zip(runs[0::2].tolist(), runs[1::2].tolist(), strict=True):
-            cuts.append(lo)
-            cuts += (lo + at for at in _breaks(raw[lo:hi].decode()))
-            cuts.append(hi)
-        return np.array(cuts, np.int64)
+        if not len(runs):
+            return np.zeros(0, np.int64)
+        raw = self.data.tobytes()
+        pieces = [raw[lo:hi] for lo, hi in zip(runs[0::2].tolist(), runs[1::2].tolist(), strict=True)]
+        joined = b"\n".join(pieces)
+        found = _breaks(joined)
+        # from places in `joined` to places here; a line end between two runs breaks on both sides of itself
+        sizes = np.diff(runs)[0::2]
+        begins = np.concatenate([[0], np.cumsum(sizes[:-1] + 1)])
+        run = np.searchsorted(begins, found, side="right") - 1
+        cuts = np.sort(np.concatenate([runs, found - begins[run] + runs[0::2][run]]))
+        return cuts[np.diff(cuts, prepend=-1) > 0]
 
 
 _last: TextBatch | None = None
 
 
-def _breaks(text: str) -> Iterator[int]:
-    """Bytes at which ICU's dictionaries and rules end a word inside a run of Han, kana, Thai, Lao, Khmer or Burmese."""
+def _breaks(text: bytes) -> npt.NDArray[np.int64]:
+    """Bytes at which ICU's dictionaries and rules end a word in a text of Han, kana, Thai, Lao, Khmer or Burmese and line
+    ends. One call for all runs of a batch: it costs as much as two characters."""
     from icu4py.breakers import WordBreaker
 
-    at = 0
-    for piece in WordBreaker(text, "root"):
-        at += len(piece.encode())
-        yield at
+    ends = np.array([end for _, end in WordBreaker(text.decode(), "root").segments()], np.int64)
+    data = np.frombuffer(text, np.uint8)
+    starts = np.flatnonzero(data & 0xC0 != 0x80)
+    starts = np.repeat(starts, np.where(data[starts] >= 0xF0, 2, 1))  # ICU counts in UTF-16
+    found: npt.NDArray[np.int64] = np.append(starts, len(text))[ends]
+    return found[data[found - 1] != 10]
 
 
 def words_of(text: str) -> list[str]:
