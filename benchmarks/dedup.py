@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import subprocess
 import tempfile
@@ -188,7 +189,7 @@ def signatures(texts: list[str], few: list[str], pairs: list[Pair], few_pairs: l
 
 
 def write_parquet(path: Path, texts: list[str]) -> None:
-    pq.write_table(pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}), path, compression="zstd")
+    pq.write_table(pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}), path, compression="zstd", row_group_size=1_000)
 
 
 def run_winnow(source: Path, out: Path, result: Any) -> None:
@@ -237,7 +238,8 @@ def end_to_end(
             source = folder / f"{tool}.parquet"
             write_parquet(source, given)
             command = [python, str(Path(__file__).parent / "dedup_side.py"), tool, str(source), str(folder / tool)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            own = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}  # an environment of its own, with its versions
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
             if done.returncode:
                 print(f"{tool}: failed: {done.stderr.strip().splitlines()[-1]}")
                 continue

@@ -16,7 +16,7 @@ from pipeline.cli.progress import Bars
 from pipeline.core.dataset import Dataset, is_dataset, open_dataset
 from pipeline.core.errors import BooksError, ErrorLimit, RecipeError, UsageError
 from pipeline.core.executor import PoolExecutor, default_workers, make_executor
-from pipeline.core.files import write_json
+from pipeline.core.files import LEVEL, SCRATCH_LEVEL, write_json
 from pipeline.core.recipe import Recipe, load
 from pipeline.core.step import Workspace
 from tokenize_stage.config import TokenizeConfig
@@ -92,7 +92,7 @@ class Session:
         self.bars.say(f"  {'crawl':<16} " + ", ".join(f"{n:,} {k}" for k, n in sorted(outcomes.items())))
         return made
 
-    def extract(self, inputs: Sequence[str | Path] | None = None) -> Dataset:
+    def extract(self, inputs: Sequence[str | Path] | None = None, *, level: int = LEVEL) -> Dataset:
         """Documents from a crawl, from the recipe's inputs, or from files given on the command line."""
         from pipeline.extract.step import extract
 
@@ -107,7 +107,14 @@ class Session:
         else:
             base = Path()
         made = extract(
-            config, self.space, self.executor, inputs=inputs, base=base, upstream=upstream, progress=self.bars
+            config,
+            self.space,
+            self.executor,
+            inputs=inputs,
+            base=base,
+            upstream=upstream,
+            level=level,
+            progress=self.bars,
         )
         if upstream and made.counts["rows_in"] != self.steps["crawl"].counts["responses"]:
             stored = self.steps["crawl"].counts["responses"]
@@ -185,7 +192,7 @@ class Session:
             return found
         inner = Session(self.recipe, self.work, 1, self.bars)
         inner.executor = self.executor
-        return inner.extract(list(inputs))
+        return inner.extract(list(inputs), level=SCRATCH_LEVEL)
 
 
 def run_recipe(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from pipeline.core.chars import char_tables, exact_fold, kind_table
 
@@ -41,30 +42,48 @@ class TextBatch:
         self.data: npt.NDArray[np.uint8] = np.frombuffer(b"".join(encoded), np.uint8)
         self.offsets: npt.NDArray[np.int64] = np.zeros(len(encoded) + 1, np.int64)
         np.cumsum([len(e) for e in encoded], out=self.offsets[1:])
-        self._texts = texts
         self._columns: dict[str, Any] = {}
 
     @classmethod
     def raw(cls, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> TextBatch:
         """A batch over a buffer of valid UTF-8 that is there already."""
         made = cls(())
-        data.setflags(write=False)
+        if data.flags.writeable:
+            data.setflags(write=False)
         made.data, made.offsets = data, offsets
         return made
+
+    @classmethod
+    def of_column(cls, column: pa.Array | pa.ChunkedArray) -> TextBatch:
+        """The texts of an Arrow column of strings, in its own buffer; null counts as an empty text."""
+        if isinstance(column, pa.ChunkedArray):
+            column = column.combine_chunks()
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        _, offsets, data = column.buffers()
+        width = np.int64 if pa.types.is_large_string(column.type) else np.int32
+        size = np.dtype(width).itemsize
+        if not len(column) or data is None:
+            return cls([""] * len(column))
+        places = np.frombuffer(offsets, width, len(column) + 1, column.offset * size).astype(np.int64)
+        return cls.raw(np.frombuffer(data, np.uint8)[places[0] : places[-1]], places - places[0])
+
+    def size(self, at: int) -> int:
+        """Bytes of one of the texts."""
+        return int(self.offsets[at + 1] - self.offsets[at])
+
+    def text(self, at: int) -> str:
+        """One of the texts."""
+        lo, hi = self.offsets[at], self.offsets[at + 1]
+        return self.data[lo:hi].tobytes().decode("utf-8", "replace")
 
     @staticmethod
     def of(docs: Sequence[Any]) -> TextBatch:
         """The batch of these documents' texts."""
         global _last
-        texts = [d.text for d in docs]
-        last = _last
-        if (
-            last is None
-            or len(last._texts) != len(texts)
-            or any(a is not b for a, b in zip(last._texts, texts, strict=True))
-        ):
-            last = _last = TextBatch(texts)
-        return last
+        if _last is None or len(_last[0]) != len(docs) or any(a is not b for a, b in zip(_last[0], docs, strict=True)):
+            _last = (list(docs), _gather(docs))
+        return _last[1]
 
     @property
     def flags(self) -> npt.NDArray[np.uint16]:
@@ -120,7 +139,24 @@ class TextBatch:
         return cuts[np.diff(cuts, prepend=-1) > 0]
 
 
-_last: TextBatch | None = None
+_last: tuple[list[Any], TextBatch] | None = None
+
+
+def _gather(docs: Sequence[Any]) -> TextBatch:
+    """A batch of texts, from the buffer in which they lie already where they have one in common."""
+    held = [d.backing for d in docs]
+    if not held or any(at is None or at[0] is not held[0][0] for at in held):
+        return TextBatch([d.text for d in docs])
+    source: TextBatch = held[0][0].texts
+    rows = np.array([at for _, at in held])
+    if len(rows) == len(source.offsets) - 1 and (np.diff(rows) == 1).all():
+        return source
+    lows, highs = source.offsets[rows], source.offsets[rows + 1]
+    data = memoryview(source.data)
+    parts = [data[a:b] for a, b in zip(lows.tolist(), highs.tolist(), strict=True)]
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(highs - lows, out=offsets[1:])
+    return TextBatch.raw(np.frombuffer(b"".join(parts), np.uint8), offsets)
 
 
 def _breaks(text: bytes) -> npt.NDArray[np.int64]:

@@ -12,9 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pipeline.core.batch import TextBatch
 
 DOC_ID = pa.binary(16)
 
@@ -107,25 +111,40 @@ def doc_id_of_row(source: str, row: int) -> bytes:
     return hashlib.blake2b(f"{source}\0{row}".encode(), digest_size=16).digest()
 
 
+def _default(value: Any) -> Any:
+    """A default that is no class attribute: a field that an instance lacks has to reach `__getattr__`."""
+    return field(default_factory=lambda: value)
+
+
 @dataclass
 class Doc:
     """One document as a signal, an edit or a match sees it. Derived views are computed once and shared."""
 
     doc_id: bytes
     text: str
-    url: str = ""
-    host: str = ""
-    language: str | None = None
-    language_score: float | None = None
-    rights: Sequence[str] = ()
-    n_links: int | None = None
-    capture_time: datetime | None = None
-    date: str | None = None
-    title: str | None = None
-    extract_confidence: float | None = None
-    source: str = ""
-    source_offset: int = 0
+    url: str = _default("")
+    host: str = _default("")
+    language: str | None = _default(None)
+    language_score: float | None = _default(None)
+    rights: Sequence[str] = _default(())
+    n_links: int | None = _default(None)
+    capture_time: datetime | None = _default(None)
+    date: str | None = _default(None)
+    title: str | None = _default(None)
+    extract_confidence: float | None = _default(None)
+    source: str = _default("")
+    source_offset: int = _default(0)
     signals: dict[str, float | str | None] = field(default_factory=dict)
+    # its table, and its row there
+    backing: tuple[Backing, int] | None = field(default=None, repr=False, compare=False)
+
+    def __getattr__(self, name: str) -> Any:
+        """A field of a document from `docs_of`, made when it is first asked for."""
+        backing = self.__dict__.get("backing")
+        if backing is None or name not in _DOC_FIELDS:
+            raise AttributeError(f"'Doc' object has no attribute '{name}'", name=name, obj=self)
+        value = self.__dict__[name] = {} if name == "signals" else backing[0].value(name, backing[1])
+        return value
 
     @cached_property
     def words(self) -> list[str]:
@@ -150,12 +169,14 @@ class Doc:
 
     @cached_property
     def text_bytes(self) -> int:
-        return len(self.text.encode())
+        if self.backing is None:
+            return len(self.text.encode())
+        return self.backing[0].texts.size(self.backing[1])
 
     def with_text(self, text: str) -> Doc:
         """The same capture with another text; views and the language are those of the new object."""
         return Doc(
-            **{k: getattr(self, k) for k in _DOC_FIELDS if k not in ("text", "signals")},
+            **{k: getattr(self, k) for k in _DOC_FIELDS if k not in ("text", "signals", "backing")},
             text=text,
             signals=dict(self.signals),
         )
@@ -164,16 +185,45 @@ class Doc:
 _DOC_FIELDS = tuple(Doc.__dataclass_fields__)
 
 
-def docs_of(table: pa.Table) -> list[Doc]:
-    """The rows of a table with (some of) the DOCUMENT columns as Doc objects."""
-    names = [n for n in _DOC_FIELDS if n in table.column_names]
+class Backing:
+    """A table of documents whose columns become Python values when one of them is asked for."""
+
+    def __init__(self, table: pa.Table | pa.RecordBatch) -> None:
+        self._table = table
+        self._columns: dict[str, list[Any]] = {}
+
+    @cached_property
+    def texts(self) -> TextBatch:
+        from pipeline.core.batch import TextBatch
+
+        return TextBatch.of_column(self._table.column("text"))
+
+    def value(self, name: str, row: int) -> Any:
+        """A field of the document in a row; what the table lacks, or has as null, is as a new Doc has it."""
+        if name == "text":
+            return self.texts.text(row)
+        if name not in self._columns:
+            empty = _EMPTY.get(name)
+            there = name in self._table.column_names
+            values = self._table.column(name).to_pylist() if there else [None] * len(self._table)
+            self._columns[name] = values if empty is None else [empty if v is None else v for v in values]
+        return self._columns[name][row]
+
+
+_EMPTY: dict[str, Any] = {"url": "", "host": "", "rights": (), "source": "", "source_offset": 0}
+
+
+def docs_of(table: pa.Table | pa.RecordBatch) -> list[Doc]:
+    """The rows of a table with (some of) the DOCUMENT columns as Doc objects.
+
+    Values stay in the table until somebody asks for them; texts are read there by kernels (`TextBatch.of`).
+    """
+    backing = Backing(table)
     docs = []
-    for row in table.select(names).to_pylist():
-        row["url"], row["host"] = row.get("url") or "", row.get("host") or ""
-        row["rights"] = row.get("rights") or ()
-        row["source"] = row.get("source") or ""
-        row["source_offset"] = row.get("source_offset") or 0
-        docs.append(Doc(**row))
+    for row in range(len(table)):
+        doc = Doc.__new__(Doc)
+        doc.backing = (backing, row)
+        docs.append(doc)
     return docs
 
 

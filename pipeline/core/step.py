@@ -7,6 +7,7 @@ is done when its record exists and names the hashes of its inputs; the manifest 
 
 from __future__ import annotations
 
+import gc
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -211,6 +212,8 @@ class _Shard:
 
     def __call__(self, task: Task) -> dict[str, Any]:
         began, cpu = time.monotonic(), time.process_time()
+        collecting = gc.isenabled()
+        gc.disable()  # a shard makes many objects and hardly a cycle: a collection walks over all of them for nothing
         try:
             result = self.fn(task)
             record = {
@@ -243,6 +246,9 @@ class _Shard:
                 "shard": task.shard,
                 "failed": f"{type(error).__name__}: {error} ({place}; a bug in winnow or a plug-in)",
             }
+        finally:
+            if collecting:
+                gc.enable()
         return record
 
 

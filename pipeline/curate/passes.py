@@ -98,6 +98,7 @@ class _Out:
     common: frozenset[bytes] = frozenset()  # keys that the edit which begins this pass may remove
     own: dict[bytes, frozenset[bytes]] = field(default_factory=dict)  # doc_id -> those of which it keeps its copy
     found: dict[bytes, Found] = field(default_factory=dict)  # doc_id -> windows that occur more than once
+    batches: list[pa.RecordBatch] = field(default_factory=list)  # of the input, in the last pass
 
 
 def pass_shard(task: Task) -> ShardResult:
@@ -124,7 +125,7 @@ def pass_shard(task: Task) -> ShardResult:
         outputs |= _write_state(task, args, out) | write(task, args, out)
     else:
         signals, decisions, edits = _join(task, args, signals, decisions, edits)
-        data = _survivors(task, out)
+        data = _survivors(out)
         write_parquet(task.file("data"), data, row_group_rows=BATCH_ROWS)
         outputs[task.file("data")] = data.num_rows
         by_gate = Counter(decisions.column("gate").to_pylist())
@@ -161,7 +162,9 @@ def _input(task: Task, args: PassArgs, out: _Out) -> Iterator[tuple[list[Doc], l
     at = 0
     with pq.ParquetFile(task.inputs[0].path) as f:
         for batch in f.iter_batches(batch_size=BATCH_ROWS):
-            docs, rows = docs_of(pa.table(batch)), list(range(at, at + batch.num_rows))
+            if args.follows is None:
+                out.batches.append(batch)
+            docs, rows = docs_of(batch), list(range(at, at + batch.num_rows))
             at += batch.num_rows
             if state is not None:
                 pairs = [(_restore(d, state[r], out), r) for d, r in zip(docs, rows, strict=True) if r in state]
@@ -284,19 +287,17 @@ def _edit_gate(gate: Gate, alive: dict[int, Doc], dead: dict[int, Doc], out: _Ou
 
 
 def _write_state(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]:
-    rows = [
-        {
-            "doc_id": d.doc_id,
-            "row": r,
-            "text": d.text if d.doc_id in out.changed else None,
-            "language": d.language,
-            "language_score": d.language_score,
-            "shard": task.shard,
-            "bytes": d.text_bytes,
-        }
-        for d, r in zip(out.alive, out.rows, strict=True)
-    ]
-    table = pa.Table.from_pylist(rows, STATE)
+    docs = out.alive
+    columns = {
+        "doc_id": [d.doc_id for d in docs],
+        "row": out.rows,
+        "text": [d.text if d.doc_id in out.changed else None for d in docs],
+        "language": [d.language for d in docs],
+        "language_score": [d.language_score for d in docs],
+        "shard": np.full(len(docs), task.shard, np.int32),
+        "bytes": [d.text_bytes for d in docs],
+    }
+    table = pa.table([pa.array(columns[f.name], f.type) for f in STATE], schema=STATE)
     gate = args.follows
     assert gate is not None
     if gate.needs_ranks:
@@ -305,7 +306,7 @@ def _write_state(task: Task, args: PassArgs, out: _Out) -> dict[Any, int | None]
             table = table.append_column(f"keep.{name}", pa.array(values, kind))
     path = task.file("state")
     write_parquet(path, table, row_group_rows=BATCH_ROWS)
-    return {path: len(rows)}
+    return {path: len(docs)}
 
 
 def _keep_values(name: str, curation: Curation, gate: Gate, docs: Sequence[Doc]) -> list[Any]:
@@ -471,13 +472,18 @@ def _join(
     return merged, pa.concat_tables([*carried[1::3], decisions]), pa.concat_tables([*carried[2::3], edits])
 
 
-def _survivors(task: Task, out: _Out) -> pa.Table:
-    table = pq.read_table(task.inputs[0].path).take(pa.array(out.rows, pa.int64()))
+def _survivors(out: _Out) -> pa.Table:
+    """The documents that are left, with the texts that edits made of them and the languages that were measured."""
+    table = pa.Table.from_batches(out.batches, None if out.batches else DOCUMENT)
+    keep = np.zeros(len(table), np.bool_)
+    keep[out.rows] = True
+    table = table.filter(pa.array(keep)) if not keep.all() else table
     columns: dict[str, list[Any]] = {
-        "text": [d.text for d in out.alive],
         "language": [d.language for d in out.alive],
         "language_score": [d.language_score for d in out.alive],
     }
+    if out.changed:
+        columns["text"] = [d.text for d in out.alive]
     for name, values in columns.items():
         at = DOCUMENT.get_field_index(name)
         table = table.set_column(at, DOCUMENT.field(name), pa.array(values, DOCUMENT.field(name).type))

@@ -182,7 +182,7 @@ def signals_shard(task: Task) -> ShardResult:
     parts = []
     with pq.ParquetFile(task.inputs[0].path) as f:
         for batch in f.iter_batches(batch_size=1_000):
-            docs = docs_of(pa.table(batch))
+            docs = docs_of(batch)
             for first, found in definitions.items():
                 measure(found, docs, dict(curation.signal_params[first]))
             columns = {

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset, Source, is_dataset
 from pipeline.core.errors import UsageError
 from pipeline.core.executor import Executor
-from pipeline.core.files import write_parquet
+from pipeline.core.files import LEVEL, write_parquet
 from pipeline.core.schema import DECISION, DOCUMENT, Doc, decision, doc_id_of_record, doc_id_of_row
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, claim, run_step
 from pipeline.extract.charset import decode, is_binary
@@ -74,6 +75,7 @@ def extract(
     inputs: Sequence[str | Path],
     base: Path = Path(),
     upstream: dict[str, str] | None = None,
+    level: int = LEVEL,
     progress: Progress | None = None,
 ) -> Dataset:
     """Turn input files into a dataset of documents.
@@ -81,6 +83,7 @@ def extract(
     Args:
         inputs: files, folders or globs; relative ones start at `base`.
         upstream: keys of the steps that made the inputs.
+        level: of zstd; a lower one for what is only read once.
 
     Raises: UsageError for inputs that cannot be read; StepError if a shard fails.
     """
@@ -97,7 +100,7 @@ def extract(
     shards, left_out = plan_shards(files, folder, config.shard_bytes)
     if config.extractor == "fast" and not is_dataset(folder):
         compile_kernels()
-    tasks = [Task("extract", i, tuple(parts), folder, config) for i, parts in enumerate(shards)]
+    tasks = [Task("extract", i, tuple(parts), folder, (config, level)) for i, parts in enumerate(shards)]
     extra = {"left_out": left_out, "kind": "documents"}
     return run_step(plan, folder, tasks, extract_shard, executor, progress=progress, extra=extra)
 
@@ -113,7 +116,8 @@ def _engine(config: ExtractConfig) -> dict[str, str]:
 
 def extract_shard(task: Task) -> ShardResult:
     """Documents and decisions of one shard, in input order."""
-    config: ExtractConfig = task.args
+    config: ExtractConfig
+    config, level = task.args
     documents: list[dict[str, Any]] = []
     decisions: list[dict[str, Any]] = []
     errors: list[str] = []
@@ -129,9 +133,9 @@ def extract_shard(task: Task) -> ShardResult:
                     decisions.append(_decide(row, *dropped))
                     if dropped[1] == "broken_record":
                         errors.append(f"{source.name} at {row['source_offset']}: {dropped[2]}")
-    table = pa.Table.from_pylist(documents, DOCUMENT)
+    table = pa.table([pa.array([d[f.name] for d in documents], f.type) for f in DOCUMENT], schema=DOCUMENT)
     data, sidecar = task.file("data"), task.file("decisions")
-    write_parquet(data, table, row_group_rows=1_000)
+    write_parquet(data, table, row_group_rows=1_000, level=level)
     write_parquet(sidecar, pa.Table.from_pylist(decisions, DECISION))
     dropped_by_gate: dict[str, int] = {}
     for d in decisions:
@@ -140,7 +144,7 @@ def extract_shard(task: Task) -> ShardResult:
         "rows_in": len(documents) + len(decisions),
         "rows_out": len(documents),
         "dropped": dropped_by_gate,
-        "text_bytes": sum(len(d["text"].encode()) for d in documents),
+        "text_bytes": TextBatch.of_column(table["text"]).data.nbytes,
     }
     return ShardResult({data: len(documents), sidecar: len(decisions)}, counts, errors)
 
@@ -162,8 +166,11 @@ def _read(
             yield _from_row(item, position, source, config)
 
 
+_NOTHING: dict[str, Any] = dict.fromkeys(DOCUMENT.names)
+
+
 def _blank(source: Source, offset: int, url: str = "") -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(DOCUMENT.names)
+    row = _NOTHING.copy()
     row.update(
         doc_id=doc_id_of_row(source.name, offset),
         text="",
@@ -177,8 +184,11 @@ def _blank(source: Source, offset: int, url: str = "") -> dict[str, Any]:
 
 def _set_url(row: dict[str, Any], url: str) -> None:
     row["url"] = url or None
+    if not url:
+        row["host"] = ""
+        return
     try:
-        row["host"] = (urlsplit(url).hostname or "") if url else ""
+        row["host"] = urlsplit(url).hostname or ""
     except ValueError:
         row["host"] = ""
 
@@ -261,7 +271,11 @@ def _rights(headers: Sequence[str], meta: Sequence[str]) -> list[str]:
 
 def _clean(text: str) -> str:
     """Text that can be stored: lone surrogates have no UTF-8 form, and NUL has no place in a text."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "").strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "").strip() if "\0" in text else text.strip()
 
 
 def _from_row(
@@ -284,13 +298,18 @@ def _from_row(
     row["capture_time"] = _as_time(item.get("date"))
     used = {config.text_column, config.url_column, "title", "date"}
     rest = {k: v for k, v in item.items() if k not in used}
-    row["metadata"] = json.dumps(rest, sort_keys=True, ensure_ascii=False, default=str) if rest else None
-    if len(row["text"].encode()) > config.max_page_bytes:
+    row["metadata"] = _METADATA.encode(rest) if rest else None
+    if 4 * len(row["text"]) > config.max_page_bytes and len(row["text"].encode()) > config.max_page_bytes:
         return row, ("ingest", "page_too_large", f"{len(row['text'].encode()):,} bytes")
     return row, None if row["text"] else ("ingest", "empty_text", None)
 
 
+_METADATA = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=str)
+
+
 def _as_time(value: Any) -> datetime | None:
+    if not value:
+        return None
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     try:

@@ -22,6 +22,7 @@ from pipeline.core.kernels.copies import linked_pairs, shared
 from pipeline.core.schema import Doc, docs_of
 from pipeline.curate.gates import Curation
 from pipeline.matching.builtin import chosen_bands, permutations, shingle_sets
+from pipeline.matching.tables import distinct
 
 LOOSE_ROWS = 2
 PERMUTATIONS = 256
@@ -169,7 +170,7 @@ def _loose_pairs(signatures: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint64]:
         keys = signatures[:, at].astype(np.uint64) << np.uint64(32) | signatures[:, at + 1]
         order = np.argsort(keys)
         linked = linked_pairs(keys[order], np.zeros(0, np.uint64), order.astype(np.uint32), nobody)
-        found = np.unique(np.concatenate([found, linked]))
+        found = distinct(np.concatenate([found, linked]))
         if len(found) > MOST_PAIRS:
             mixed = found * np.uint64(0x9E3779B97F4A7C15)
             found = np.sort(found[np.argsort(mixed)[:MOST_PAIRS]])

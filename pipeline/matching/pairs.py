@@ -27,7 +27,7 @@ from pipeline.core.kernels import copies as k
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import ShardResult, Task
 from pipeline.curate.passes import SORTED_ROWS
-from pipeline.matching.tables import order_by, rows_between, sorter
+from pipeline.matching.tables import distinct, order_by, rows_between, sorter
 
 RANGE_KEYS = 4_000_000  # keys of a range, about
 BUCKET_BYTES = 128_000_000  # text of the candidates that are compared in one task, about
@@ -159,7 +159,7 @@ def pair_range(task: Task) -> ShardResult:
     del highs, lows, ranks
     order = np.argsort(keys)
     pairs = k.linked_pairs(keys[order], low_bits[order] if len(low_bits) else low_bits, rank[order], kept)
-    pairs = np.unique(pairs)
+    pairs = distinct(pairs)
     table = pa.table(
         [pa.array((pairs >> np.uint64(32)).astype(np.uint32)), pa.array(pairs.astype(np.uint32))], schema=PAIRS
     )

@@ -26,7 +26,7 @@ from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import WINDOWS
 from pipeline.matching.pairs import RankArgs, key_range, key_rows, range_bits, rank_documents
-from pipeline.matching.tables import rows_between, sorter
+from pipeline.matching.tables import distinct, rows_between, sorter
 
 VERSION = 1
 REPEATS = pa.schema([("shard", pa.int32()), ("doc", pa.int32()), ("at", pa.int32()), ("first", pa.bool_())])
@@ -96,7 +96,7 @@ def repeat_range(task: Task) -> ShardResult:
     hashes = hashes[order]
     # only neighbours that are equal go on: most windows are alone
     equal = np.flatnonzero(hashes[1:] == hashes[:-1])
-    chosen = np.unique(np.concatenate([equal, equal + 1]))
+    chosen = distinct(np.concatenate([equal, equal + 1]))
     order, hashes = order[chosen], hashes[chosen]
     more, doc, at, shard_of, rank = more[order], doc[order], at[order], shard_of[order], rank[order]
     place, first = repeated_windows(hashes, more, rank, at)

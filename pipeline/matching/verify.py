@@ -24,7 +24,7 @@ from pipeline.core.schema import DOC_ID, Doc, docs_of
 from pipeline.core.step import ShardResult, Task
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import DROPS, SORTED_ROWS
-from pipeline.matching.tables import rows_between, sorter
+from pipeline.matching.tables import distinct, rows_between, sorter
 
 BATCH = 1_000
 SET_ROWS = 256  # sets of a row group
@@ -98,14 +98,16 @@ def docs_at(path: Path, rows: npt.NDArray[np.int64], texts: list[str | None]) ->
     found: list[Doc | None] = [None] * len(rows)
     at = taken = 0
     with pq.ParquetFile(path) as f:
-        for batch in f.iter_batches(columns=["doc_id", "url", "host", "text"]):
-            upto = int(np.searchsorted(rows[order], at + len(batch)))
+        for group in range(f.num_row_groups):
+            size = f.metadata.row_group(group).num_rows
+            upto = int(np.searchsorted(rows[order], at + size))
             wanted = order[taken:upto]
             if len(wanted):
-                for place, doc in zip(wanted, docs_of(pa.table(batch).take(pa.array(rows[wanted] - at))), strict=True):
+                table = f.read_row_group(group, columns=["doc_id", "url", "host", "text"])
+                for place, doc in zip(wanted, docs_of(table.take(pa.array(rows[wanted] - at))), strict=True):
                     text = texts[place]
                     found[place] = doc if text is None else doc.with_text(text)
-            at, taken = at + len(batch), upto
+            at, taken = at + size, upto
     return [d for d in found if d is not None]
 
 
@@ -126,7 +128,7 @@ def decide_bucket(task: Task) -> ShardResult:
         for s in task.inputs[: args.linked]
         for t in rows_between(s.path, "bucket", bucket, bucket, ["later", "earlier"])
     ]
-    packed = np.unique(
+    packed = distinct(
         np.concatenate(
             [t["later"].to_numpy().astype(np.uint64) << np.uint64(32) | t["earlier"].to_numpy() for t in pairs]
         )
