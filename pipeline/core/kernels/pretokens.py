@@ -27,6 +27,7 @@ SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
 ONES = np.uint64(0x0101010101010101)
 CASE = np.uint64(0x2020202020202020)
 FROM_A, PAST_Z = np.uint64(0x1F) * ONES, np.uint64(0x05) * ONES
+PIECES = 1024  # pre-tokens that are found in one go
 LONG_S = 0x17F  # the one letter beyond ASCII that equals a letter of a contraction when case is ignored
 
 
@@ -189,15 +190,6 @@ def pretoken_end(data, i, end, classes, rule):  # type: ignore[no-untyped-def]
     """Where the pre-token that begins at byte i of data[:end] ends. i < end, both uint64; `rule`: int64 numbers."""
     first = data[i]
     family = rule[FAMILY]
-    if family != O200K:
-        if first == 32 and i + U1 < end:  # most often a blank and a word
-            j = _ascii_letters(data, i + U1, end)
-            if j > i + U1 and (j == end or data[j] < 0x80):
-                return j
-        elif first < 0x80 and classes[first] & np.uint8(LETTER):
-            j = _ascii_letters(data, i, end)
-            if j == end or data[j] < 0x80:
-                return j
     c, n = class_at(data, i, end, classes)
     letter, number, space = np.uint8(LETTER), np.uint8(NUMBER), np.uint8(SPACE)
     if family == GPT2:
@@ -257,14 +249,98 @@ def pretoken_end(data, i, end, classes, rule):  # type: ignore[no-untyped-def]
     return _blank_end(data, i, end, classes, True, rule[INDENT] != 0)
 
 
+@njit(cache=True, inline="always")
+def _lower_letters(data, i, end):  # type: ignore[no-untyped-def]
+    """Place of the first byte from i on that is no ASCII letter in lower case."""
+    while i + U8 <= end:
+        block = load8(data, i)
+        low = block & SEVEN
+        stops = ~((low + FROM_A) & ~(low + PAST_Z) & ~block) & HIGH
+        if stops != U0:
+            lowest = stops & (~stops + U1)
+            return i + (((((lowest >> U7) - U1) & ONES) * ONES) >> np.uint64(56))
+        i += U8
+    while i < end:
+        if data[i] < np.uint8(97) or data[i] > np.uint8(122):
+            break
+        i += U1
+    return i
+
+
+@njit(cache=True)
+def split_some(data, i, end, classes, rule, out):  # type: ignore[no-untyped-def]
+    """Fill `out` (uint64) with the ends of the pre-tokens of data[i:end]; returns (how many, where it stopped).
+
+    What is ASCII and common is decided here: a blank or a mark with a word, numbers, runs of marks, single line ends. The
+    rest, and whatever touches other characters, is left to `pretoken_end`.
+    """
+    family, digits, marks_take = rule[FAMILY], rule[DIGITS], rule[MARKS_TAKE_BREAKS]
+    letter, number, space = np.uint8(LETTER), np.uint8(NUMBER), np.uint8(SPACE)
+    low = np.uint8(0x80)
+    n, room = 0, len(out)
+    while i < end and n < room:
+        first = data[i]
+        k = i + U1 if first == 32 else i
+        j = i  # the end, once it is known to be behind i
+        if k < end and data[k] < low:
+            kind = classes[data[k]]
+            if not kind & np.uint8(LETTER | NUMBER | SPACE) and family != GPT2 and k == i and k + U1 < end:
+                after = data[k + U1]
+                if after < low and classes[after] & letter and first != 39:  # a mark and a word
+                    k += U1
+                    kind = letter
+            if kind & letter:
+                if family != O200K:
+                    stop = _ascii_letters(data, k + U1, end)
+                    if stop == end or data[stop] < low:
+                        j = stop
+                else:
+                    capital = data[k] < np.uint8(97)
+                    stop = _lower_letters(data, k + U1, end)
+                    if stop == end:
+                        j = stop
+                    elif data[stop] < low and data[stop] != 39:
+                        if not (capital and stop == k + U1 and classes[data[stop]] & letter):
+                            j = stop
+            elif kind & number:
+                if family == GPT2:
+                    stop = k + U1
+                    while stop < end and np.uint8(48) <= data[stop] <= np.uint8(57):
+                        stop += U1
+                    if stop == end or data[stop] < low:
+                        j = stop
+                elif k > i:
+                    j = k
+                else:
+                    stop = k + U1
+                    most = k + np.uint64(digits)
+                    while stop < end and stop < most and np.uint8(48) <= data[stop] <= np.uint8(57):
+                        stop += U1
+                    if stop == end or stop == most or data[stop] < low:
+                        j = stop
+            elif kind & space:
+                if k == i and first == 10 and k + U1 < end:
+                    after = data[k + U1]
+                    if after < low and not classes[after] & space:
+                        j = k + U1
+            elif not (k == i and first == 39) and not (family != GPT2 and k == i and k + U1 < end and data[k + U1] >= low):
+                stop = k + U1
+                while stop < end and data[stop] < low and not classes[data[stop]] & np.uint8(LETTER | NUMBER | SPACE):
+                    stop += U1
+                if stop == end or data[stop] < low:
+                    if marks_take:
+                        while stop < end and (data[stop] == 10 or data[stop] == 13 or (family == O200K and data[stop] == 47)):
+                            stop += U1
+                    j = stop
+        i = j if j > i else pretoken_end(data, i, end, classes, rule)
+        out[n] = i
+        n += 1
+    return n, i
+
+
 @njit(cache=True)
 def pretoken_ends(data, classes, rule):  # type: ignore[no-untyped-def]
-    """Ends of all pre-tokens of one text, int64."""
-    out = np.empty(len(data), np.int64)
-    count = 0
-    i, end = U0, np.uint64(len(data))
-    while i < end:
-        i = pretoken_end(data, i, end, classes, rule)
-        out[count] = i
-        count += 1
+    """Ends of all pre-tokens of one text, uint64."""
+    out = np.empty(len(data), np.uint64)
+    count, _ = split_some(data, U0, np.uint64(len(data)), classes, rule, out)
     return out[:count]
