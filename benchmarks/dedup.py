@@ -24,7 +24,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -38,6 +37,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasketch import MinHash
+from dedup_side import peak_bytes
 from texts import load_texts
 
 from pipeline.cli.progress import Bars
@@ -189,7 +189,12 @@ def signatures(texts: list[str], few: list[str], pairs: list[Pair], few_pairs: l
 
 
 def write_parquet(path: Path, texts: list[str]) -> None:
-    pq.write_table(pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}), path, compression="zstd", row_group_size=1_000)
+    pq.write_table(
+        pa.table({"id": [str(i) for i in range(len(texts))], "text": texts}),
+        path,
+        compression="zstd",
+        row_group_size=1_000,
+    )
 
 
 def run_winnow(source: Path, out: Path, result: Any) -> None:
@@ -209,8 +214,7 @@ def run_winnow(source: Path, out: Path, result: Any) -> None:
         for p in step.files("data")
         for m in pq.read_table(p, columns=["metadata"])["metadata"].to_pylist()
     ]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    result.put((ended - extracted, extracted - began, rows, peak))
+    result.put((ended - extracted, extracted - began, rows, peak_bytes()))
 
 
 def end_to_end(
@@ -238,7 +242,9 @@ def end_to_end(
             source = folder / f"{tool}.parquet"
             write_parquet(source, given)
             command = [python, str(Path(__file__).parent / "dedup_side.py"), tool, str(source), str(folder / tool)]
-            own = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}  # an environment of its own, with its versions
+            own = {
+                k: v for k, v in os.environ.items() if k != "PYTHONPATH"
+            }  # an environment of its own, with its versions
             done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
             if done.returncode:
                 print(f"{tool}: failed: {done.stderr.strip().splitlines()[-1]}")

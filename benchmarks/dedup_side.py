@@ -76,6 +76,12 @@ def text_dedup(source: Path, out: Path) -> tuple[float, str]:
     return time.process_time() - began, "text-dedup"
 
 
+def peak_bytes() -> int:
+    """Most memory that this process has had. (`ru_maxrss` begins with that of the process that started it.)"""
+    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
 def main() -> None:
     tool, source, out = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     real = os.dup(1)
@@ -87,7 +93,7 @@ def main() -> None:
     seconds += usage.ru_utime + usage.ru_stime
     files = sorted(out.glob("kept*/*.parquet")) or [out / "kept.parquet"]
     kept = [i for f in files for i in pq.read_table(f, columns=["id"])["id"].to_pylist()]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = peak_bytes()
     version = importlib.metadata.version(package)
     os.write(real, json.dumps({"cpu": seconds, "kept": kept, "peak": peak, "version": version}).encode())
 

@@ -152,8 +152,7 @@ def _gather(docs: Sequence[Any]) -> TextBatch:
     if len(rows) == len(source.offsets) - 1 and (np.diff(rows) == 1).all():
         return source
     lows, highs = source.offsets[rows], source.offsets[rows + 1]
-    data = memoryview(source.data)
-    parts = [data[a:b] for a, b in zip(lows.tolist(), highs.tolist(), strict=True)]
+    parts = [source.data[a:b].data for a, b in zip(lows.tolist(), highs.tolist(), strict=True)]
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(highs - lows, out=offsets[1:])
     return TextBatch.raw(np.frombuffer(b"".join(parts), np.uint8), offsets)
@@ -168,8 +167,9 @@ def _breaks(text: bytes) -> npt.NDArray[np.int64]:
     data = np.frombuffer(text, np.uint8)
     starts = np.flatnonzero(data & 0xC0 != 0x80)
     starts = np.repeat(starts, np.where(data[starts] >= 0xF0, 2, 1))  # ICU counts in UTF-16
-    found: npt.NDArray[np.int64] = np.append(starts, len(text))[ends]
-    return found[data[found - 1] != 10]
+    found = np.append(starts, len(text))[ends]
+    inside: npt.NDArray[np.int64] = found[data[found - 1] != 10]
+    return inside
 
 
 def words_of(text: str) -> list[str]:

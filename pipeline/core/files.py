@@ -79,7 +79,9 @@ def write_parquet(
 def parquet_options(*, packed: bool = True, level: int = LEVEL) -> dict[str, Any]:
     """How winnow writes Parquet, for `pyarrow.parquet.ParquetWriter`."""
     how = (
-        {"compression": "zstd", "compression_level": level} if packed else {"compression": "none", "use_dictionary": False}
+        {"compression": "zstd", "compression_level": level}
+        if packed
+        else {"compression": "none", "use_dictionary": False}
     )
     return {**how, "write_page_index": True}
 

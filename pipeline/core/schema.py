@@ -14,7 +14,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
@@ -111,29 +110,32 @@ def doc_id_of_row(source: str, row: int) -> bytes:
     return hashlib.blake2b(f"{source}\0{row}".encode(), digest_size=16).digest()
 
 
-def _default(value: Any) -> Any:
-    """A default that is no class attribute: a field that an instance lacks has to reach `__getattr__`."""
-    return field(default_factory=lambda: value)
+def _none() -> Any:
+    return None
 
 
 @dataclass
 class Doc:
-    """One document as a signal, an edit or a match sees it. Derived views are computed once and shared."""
+    """One document as a signal, an edit or a match sees it. Derived views are computed once and shared.
+
+    Defaults come from factories, so that the class has no attributes of these names and a field that an instance lacks
+    reaches `__getattr__`.
+    """
 
     doc_id: bytes
     text: str
-    url: str = _default("")
-    host: str = _default("")
-    language: str | None = _default(None)
-    language_score: float | None = _default(None)
-    rights: Sequence[str] = _default(())
-    n_links: int | None = _default(None)
-    capture_time: datetime | None = _default(None)
-    date: str | None = _default(None)
-    title: str | None = _default(None)
-    extract_confidence: float | None = _default(None)
-    source: str = _default("")
-    source_offset: int = _default(0)
+    url: str = field(default_factory=str)
+    host: str = field(default_factory=str)
+    language: str | None = field(default_factory=_none)
+    language_score: float | None = field(default_factory=_none)
+    rights: Sequence[str] = field(default_factory=tuple)
+    n_links: int | None = field(default_factory=_none)
+    capture_time: datetime | None = field(default_factory=_none)
+    date: str | None = field(default_factory=_none)
+    title: str | None = field(default_factory=_none)
+    extract_confidence: float | None = field(default_factory=_none)
+    source: str = field(default_factory=str)
+    source_offset: int = field(default_factory=int)
     signals: dict[str, float | str | None] = field(default_factory=dict)
     # its table, and its row there
     backing: tuple[Backing, int] | None = field(default=None, repr=False, compare=False)

@@ -93,20 +93,20 @@ def _merge_short(data, i, n, ids, work, byte_ids, two_bytes, pairs, made):  # ty
             least = min(least, ranks[k])
         if least >= LEAST_NONE:
             break
-        k = least & 127
-        ids[k] = made[least >> 7]
-        gone = after[k]
+        at = least & 127
+        ids[at] = made[least >> 7]
+        gone = after[at]
         ranks[gone] = LAST
         nxt = after[gone]
-        after[k] = nxt
+        after[at] = nxt
         if nxt < n:
-            before[nxt] = k
-            ranks[k] = (_rank_of(ids[k], ids[nxt], pairs) << 7) | k
+            before[nxt] = at
+            ranks[at] = (_rank_of(ids[at], ids[nxt], pairs) << 7) | at
         else:
-            ranks[k] = LAST
-        p = before[k]
+            ranks[at] = LAST
+        p = before[at]
         if p >= 0:
-            ranks[p] = (_rank_of(ids[p], ids[k], pairs) << 7) | p
+            ranks[p] = (_rank_of(ids[p], ids[at], pairs) << 7) | p
     left = k = 0
     while k < n:
         ids[left] = ids[k]

@@ -93,7 +93,9 @@ def _longer(array, size):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, inline="always")
 def _before(heap, a, b):  # type: ignore[no-untyped-def]
-    return heap[a, COUNT] > heap[b, COUNT] or (heap[a, COUNT] == heap[b, COUNT] and heap[a, PAIR_KEY] < heap[b, PAIR_KEY])
+    return heap[a, COUNT] > heap[b, COUNT] or (
+        heap[a, COUNT] == heap[b, COUNT] and heap[a, PAIR_KEY] < heap[b, PAIR_KEY]
+    )
 
 
 @njit(cache=True)
@@ -177,9 +179,14 @@ def train_merges(symbols, starts, counts, spelled, n_tokens, wanted, min_frequen
                 total += 1
     pool = np.empty(total + total // 2 + 1024, np.int32)
     heap = np.empty((n_pairs + n_pairs // 2 + 1024, 4), np.int64)
-    at = 0
+    at = np.int64(0)
     for p in range(n_pairs):
-        heap[p, COUNT], heap[p, PAIR_KEY], heap[p, LIST], heap[p, PAIR] = pairs[p, TOTAL], pairs[p, KEY], at << SIZE_BITS, p
+        heap[p, COUNT], heap[p, PAIR_KEY], heap[p, LIST], heap[p, PAIR] = (
+            pairs[p, TOTAL],
+            pairs[p, KEY],
+            at << SIZE_BITS,
+            p,
+        )
         at += pairs[p, MET]
         pairs[p, LAST], pairs[p, MET] = -1, 0
     for w in range(n_words):
@@ -231,10 +238,10 @@ def train_merges(symbols, starts, counts, spelled, n_tokens, wanted, min_frequen
         n_fresh = n_touched = 0
         begin = words >> SIZE_BITS
         for x in range(begin, begin + (words & SIZE_MASK)):
-            w = np.int64(pool[x])
-            first, n = starts[w], np.int64(sizes[w])
-            count = counts[w]
-            i = o = 0
+            word = np.int64(pool[x])
+            first, n = starts[word], np.int64(sizes[word])
+            count = counts[word]
+            i = o = np.int64(0)
             while i < n:
                 a = symbols[first + i]
                 if a != left or i + 1 >= n or symbols[first + i + 1] != right:
@@ -262,9 +269,9 @@ def train_merges(symbols, starts, counts, spelled, n_tokens, wanted, min_frequen
                         slots, pairs = _add_pair(come, s, slots, pairs, n_pairs)
                         n_pairs += 1
                     pairs[q, TOTAL] += count
-                    if pairs[q, LAST] == w:
+                    if pairs[q, LAST] == word:
                         continue
-                    pairs[q, LAST] = w
+                    pairs[q, LAST] = word
                     if pairs[q, MET] == 0:
                         if n_touched == len(touched):
                             touched = _longer(touched, 2 * n_touched)
@@ -273,12 +280,12 @@ def train_merges(symbols, starts, counts, spelled, n_tokens, wanted, min_frequen
                     pairs[q, MET] += 1
                     if n_fresh == len(fresh):
                         fresh = _longer(fresh.ravel(), 4 * n_fresh).reshape(-1, 2)
-                    fresh[n_fresh, 0], fresh[n_fresh, 1] = q, w
+                    fresh[n_fresh, 0], fresh[n_fresh, 1] = q, word
                     n_fresh += 1
                 symbols[first + o] = made
                 o += 1
                 i += 2
-            sizes[w] = o
+            sizes[word] = o
         if pool_used + n_fresh > len(pool):
             pool, pool_used = _compact(heap, n_heap, pool)
             if pool_used + n_fresh > len(pool):
@@ -291,7 +298,12 @@ def train_merges(symbols, starts, counts, spelled, n_tokens, wanted, min_frequen
         for x in range(n_touched):  # behind the heap first, then into it
             q = np.int64(touched[x])
             e = n_heap + x
-            heap[e, COUNT], heap[e, PAIR_KEY], heap[e, LIST], heap[e, PAIR] = pairs[q, TOTAL], pairs[q, KEY], at << SIZE_BITS, q
+            heap[e, COUNT], heap[e, PAIR_KEY], heap[e, LIST], heap[e, PAIR] = (
+                pairs[q, TOTAL],
+                pairs[q, KEY],
+                at << SIZE_BITS,
+                q,
+            )
             at += pairs[q, MET]
             pairs[q, MET] = e
         for x in range(n_fresh):

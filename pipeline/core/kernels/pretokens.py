@@ -297,11 +297,12 @@ def split_some(data, i, end, classes, rule, out):  # type: ignore[no-untyped-def
                 else:
                     capital = data[k] < np.uint8(97)
                     stop = _lower_letters(data, k + U1, end)
-                    if stop == end:
+                    if stop == end or (
+                        data[stop] < low
+                        and data[stop] != 39
+                        and not (capital and stop == k + U1 and classes[data[stop]] & letter)
+                    ):
                         j = stop
-                    elif data[stop] < low and data[stop] != 39:
-                        if not (capital and stop == k + U1 and classes[data[stop]] & letter):
-                            j = stop
             elif kind & number:
                 if family == GPT2:
                     stop = k + U1
@@ -316,20 +317,24 @@ def split_some(data, i, end, classes, rule, out):  # type: ignore[no-untyped-def
                     most = k + np.uint64(digits)
                     while stop < end and stop < most and np.uint8(48) <= data[stop] <= np.uint8(57):
                         stop += U1
-                    if stop == end or stop == most or data[stop] < low:
+                    if stop >= min(end, most) or data[stop] < low:
                         j = stop
             elif kind & space:
                 if k == i and first == 10 and k + U1 < end:
                     after = data[k + U1]
                     if after < low and not classes[after] & space:
                         j = k + U1
-            elif not (k == i and first == 39) and not (family != GPT2 and k == i and k + U1 < end and data[k + U1] >= low):
+            elif not (k == i and first == 39) and not (
+                family != GPT2 and k == i and k + U1 < end and data[k + U1] >= low
+            ):
                 stop = k + U1
                 while stop < end and data[stop] < low and not classes[data[stop]] & np.uint8(LETTER | NUMBER | SPACE):
                     stop += U1
                 if stop == end or data[stop] < low:
                     if marks_take:
-                        while stop < end and (data[stop] == 10 or data[stop] == 13 or (family == O200K and data[stop] == 47)):
+                        while stop < end and (
+                            data[stop] == 10 or data[stop] == 13 or (family == O200K and data[stop] == 47)
+                        ):
                             stop += U1
                     j = stop
         i = j if j > i else pretoken_end(data, i, end, classes, rule)

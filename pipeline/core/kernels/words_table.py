@@ -153,13 +153,14 @@ def words_of_table(table, used, pool):  # type: ignore[no-untyped-def]
     """(bytes one after the other, offsets, counts) of all words, in the order of their slots."""
     offsets = np.zeros(used + 1, np.int64)
     counts = np.empty(used, np.int64)
-    total = 0
+    total = np.int64(0)
     for s in range(len(table)):
         if table[s, 1]:
             size = table[s, 1] >> U56
             total += np.int64(size) if size <= np.uint64(SHORT) else np.int64(table[s, 3] >> np.uint64(40))
     flat = np.empty(total, np.uint8)
-    w = at = 0
+    w = 0
+    at = np.int64(0)
     for s in range(len(table)):
         if not table[s, 1]:
             continue
