@@ -20,10 +20,10 @@ from pipeline.cli.stages import tokenizer_file
 from pipeline.core.errors import UsageError
 from pipeline.core.step import Workspace
 from pipeline.look.run import Run, table_of
-from tokenize_stage.bpe import load_tokenizer, token_bytes
 from tokenize_stage.config import EOS, TokenizeConfig
+from tokenize_stage.pack import pack
 from tokenize_stage.reader import TokenShards
-from tokenize_stage.shards import pack
+from tokenize_stage.vocabulary import load_tokenizer, token_bytes
 from train.checkpoint import load_model
 from train.config import TrainConfig
 from train.evaluate import score_model, validation_rows
@@ -45,23 +45,56 @@ def decode_rows(run: Run, rows: list[dict[str, Any]]) -> str:
     return text
 
 
-@given(DOCS, st.integers(2, 17))
-def test_packing_keeps_every_token_once_and_in_order(docs: list[list[int]], row_tokens: int) -> None:
-    given_docs = [(i.to_bytes(16, "little"), np.asarray(d, "<u2")) for i, d in enumerate(docs)]
-    rows = list(pack(given_docs, row_tokens=row_tokens, eos=999))
-    flat = [int(t) for r in rows for t in r.tokens[: r.n_tokens]]
-    assert flat == [t for d in docs for t in [*d, 999]]
-    assert all(r.n_tokens == row_tokens for r in rows[:-1])
-    for row in rows:
-        ends = [*[p[1] for p in row.parts[1:]], row.n_tokens]
-        for (doc_id, start, at), end in zip(row.parts, ends, strict=True):
-            whole = [*docs[int.from_bytes(doc_id, "little")], 999]
-            assert row.tokens[start:end].tolist() == whole[at : at + end - start]
+@settings(deadline=None)
+@given(DOCS, st.integers(2, 70), st.sampled_from(["best_fit", "concat", "pad"]), st.integers(0, 9))
+def test_packing_keeps_every_token_once(docs: list[list[int]], row_tokens: int, how: str, seed: int) -> None:
+    lengths = np.array([len(d) + 1 for d in docs], np.int64)
+    packed = pack(lengths, row_tokens=row_tokens, how=how)
+    order = np.random.default_rng(seed).permutation(packed.rows)
+    flat = np.array([t for d in docs for t in d], np.uint16)
+    first = np.cumsum(lengths - 1) - (lengths - 1)
+    rows = packed.fill(flat, first, 999, order)
+    assert rows.shape == (packed.rows, row_tokens)
+    seen: list[list[int]] = [[] for _ in docs]
+    used = np.zeros(rows.shape, bool)
+    place = np.argsort(order)
+    for doc, at, size, row, start in sorted(packed.pieces.tolist()):
+        assert at == len(seen[doc])
+        assert not used[place[row], start : start + size].any()
+        used[place[row], start : start + size] = True
+        seen[doc] += rows[place[row], start : start + size].tolist()
+    assert seen == [[*d, 999] for d in docs]
+    assert (rows[~used] == 999).all()
+    assert packed.padding == (~used).sum()
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 300), max_size=200), st.integers(2, 130))
+def test_best_fit_cuts_only_what_is_longer_than_a_row(lengths: list[int], row_tokens: int) -> None:
+    counts = pack(np.array(lengths, np.int64), row_tokens=row_tokens).counts
+    assert counts["cut"] == sum(n > row_tokens for n in lengths)
+    assert counts["cut_needlessly"] == 0
+    # best-fit decreasing needs at most 11/9 of the best number of rows, and 1 (Johnson 1973); that is at least the tokens' own
+    rests = sum(n % row_tokens for n in lengths)
+    full = sum(n // row_tokens for n in lengths)
+    halves = sum(2 * (n % row_tokens) > row_tokens for n in lengths)  # two of these share no row
+    assert counts["rows"] - full <= 11 / 9 * max(2 * -(-rests // row_tokens), halves) + 1
+
+
+def test_room_is_left_nowhere_where_lengths_allow() -> None:
+    lengths = np.random.default_rng(0).lognormal(6, 1, 20_000).astype(np.int64) + 1
+    best = pack(lengths, row_tokens=2_049)
+    assert best.padding < 0.001 * best.rows * 2_049
+    joined = pack(lengths, row_tokens=2_049, how="concat")
+    assert joined.padding < 2_049
+    assert joined.counts["cut"] > 4 * best.counts["cut"]
 
 
 def test_a_row_without_a_target_is_refused() -> None:
     with pytest.raises(ValueError, match="needs at least an input and a target"):
-        list(pack([], row_tokens=1, eos=0))
+        pack(np.zeros(0, np.int64), row_tokens=1)
+    with pytest.raises(ValueError, match="no packing 'tight'"):
+        pack(np.zeros(0, np.int64), row_tokens=8, how="tight")
 
 
 @given(st.text())

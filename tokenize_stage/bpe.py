@@ -1,27 +1,56 @@
-"""Byte-level BPE: training on the curated text, through HF `tokenizers`; the result is a `tokenizer.json`.
+"""Training a tokenizer on the curated text.
 
-Only documents of the train split are seen, so bits per byte on the validation split are honest for the vocabulary
-too. Cost: three quarters of it is splitting and counting words, about 3 MB/s a core.
+    count     every shard: its pre-tokens and how often each occurs, by kernels; only documents of the train split
+    tokenizer all counts in one table, then merges: the most frequent pair again and again
+
+Only documents of the train split are seen, so bits per byte on the validation split are honest for the vocabulary too.
+Vocabulary and merges are those that the trainer of Hugging Face's `tokenizers` finds, in the same order; tests compare them.
+Memory is that of the table of different pre-tokens, which one pass over the texts fills, and of the merges over it: no text
+is held.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset, Source
-from pipeline.core.errors import DataError
+from pipeline.core.errors import DataError, UsageError
 from pipeline.core.executor import Executor
-from pipeline.core.files import atomic
+from pipeline.core.files import atomic, sha256_file, write_parquet
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
-from tokenize_stage.config import EOS, TokenizeConfig
+from tokenize_stage.config import EOS, UNKNOWN, TokenizeConfig
+from tokenize_stage.splits import SPLITS, classes
+from tokenize_stage.vocabulary import bpe_tokenizer, byte_chars, load_tokenizer, new_tokenizer
 
-VERSION = 1
+VERSION = 2
+BATCH_ROWS = 1_000
+WORDS = pa.schema([("word", pa.binary()), ("count", pa.int64())])
+NOT_TRAINED = (
+    "no text to train a tokenizer on: the train split is empty. See the funnel (`winnow stats`) for what was "
+    "dropped, or lower tokenize.validation_fraction, or split by document instead of host."
+)
+_USED = (
+    "kind",
+    "split",
+    "special_tokens",
+    "vocab_size",
+    "min_frequency",
+    "split_by",
+    "validation_fraction",
+    "test_fraction",
+    "seed",
+)
 
 
 def train_tokenizer(
@@ -30,88 +59,194 @@ def train_tokenizer(
     space: Workspace,
     executor: Executor,
     *,
+    work: Workspace | None = None,
+    base: Path = Path(),
     progress: Progress | None = None,
 ) -> Dataset:
-    """Train a tokenizer on a dataset. Returns a step whose one file is `tokenizer/00000.json`.
+    """Train a tokenizer on a dataset, or take the one that `config` names. Returns a step whose one file is
+    `tokenizer/00000.json`.
 
-    Raises: StepError if the train split holds no text.
+    Args:
+        work: where counts lie; beside the step by default.
+        base: where a relative `tokenizer` starts.
+
+    Raises: DataError if the train split holds no text; UsageError if the named tokenizer is not there.
     """
-    used = asdict(config)
-    del used["row_tokens"]
-    engine = {"tokenizers": importlib.metadata.version("tokenizers")}
-    plan = Plan("tokenizer", {**used, "engine": engine}, VERSION, upstream={documents.step: documents.key})
+    extra = {"kind": "tokenizer"}
+    if config.tokenizer:
+        given = base / Path(config.tokenizer).expanduser()
+        if not given.is_file():
+            raise UsageError(f"tokenize.tokenizer: {given}: no such file.")
+        plan = Plan("tokenizer", {}, VERSION, {"tokenizer": sha256_file(given)})
+        source = Source(given, plan.files["tokenizer"], "tokenizer.json")
+        task = Task("tokenizer", 0, (source,), space.dir(plan))
+        return run_step(plan, space.dir(plan), [task], _take, executor, progress=progress, extra=extra)
+    params = {k: v for k, v in asdict(config).items() if k in _USED}
+    inputs = [documents.source(f"data/{i:05d}.parquet") for i in documents.shards()]
+    upstream = {documents.step: documents.key}
+    plan = Plan("tokenizer", params, VERSION, upstream=upstream)
     folder = space.dir(plan)
-    inputs = tuple(documents.source(f"data/{i:05d}.parquet") for i in documents.shards())
-    tasks = [Task("tokenizer", 0, inputs, folder, config)]
-    return run_step(plan, folder, tasks, _train, executor, progress=progress, extra={"kind": "tokenizer"})
+    if config.kind != "bpe":
+        task = Task("tokenizer", 0, tuple(inputs), folder, config)
+        return run_step(plan, folder, [task], _train_level, executor, progress=progress, extra=extra)
+    kept = {k: params[k] for k in ("split", "split_by", "validation_fraction", "test_fraction", "seed")}
+    counting = Plan("count", kept, VERSION, upstream=upstream)
+    place = (work or space).dir(counting)
+    tasks = [Task("count", i, (source,), place, config) for i, source in zip(documents.shards(), inputs, strict=True)]
+    counted = run_step(counting, place, tasks, count_shard, executor, progress=progress)
+    words = tuple(counted.source(f"words/{i:05d}.parquet") for i in counted.shards())
+    task = Task("tokenizer", 0, words, folder, (config, counted.counts))
+    return run_step(plan, folder, [task], _merge, executor, progress=progress, extra=extra)
 
 
-def _train(task: Task) -> ShardResult:
+def _take(task: Task) -> ShardResult:
+    size = load_tokenizer(task.inputs[0].path).get_vocab_size()
+    path = task.file("tokenizer", ".json")
+    with atomic(path) as tmp:
+        shutil.copyfile(task.inputs[0].path, tmp)
+    return ShardResult({path: None}, {"vocabulary": size})
+
+
+def train_batches(source: Source, config: TokenizeConfig) -> Iterator[TextBatch]:
+    """Texts of the train split of one shard."""
+    with pq.ParquetFile(source.path) as f:
+        for batch in f.iter_batches(batch_size=BATCH_ROWS, columns=["doc_id", "host", "text"]):
+            hosts = batch.column("host").to_pylist()
+            ids = batch.column("doc_id").to_pylist()
+            inside = [config.split_of(i, h or "") == "train" for i, h in zip(ids, hosts, strict=True)]
+            yield TextBatch.of_column(batch.column("text").filter(pa.array(inside, pa.bool_())))
+
+
+class WordCounts:
+    """How often each pre-token occurs, in one table of kernels."""
+
+    def __init__(self) -> None:
+        from pipeline.core.kernels import words_table as k
+
+        self.table, self.used, self.pool, self.pool_size = k.new_table(1 << 16), 0, np.empty(1 << 16, np.uint8), 0
+
+    def count(self, batch: TextBatch, rule: npt.NDArray[np.int64]) -> None:
+        """Cut texts by a rule of `tokenize_stage.splits` and count."""
+        from pipeline.core.kernels.bpe_train import count_pretokens
+
+        self.table, self.used, self.pool, self.pool_size = count_pretokens(
+            batch.data, batch.offsets, classes(), rule, self.table, self.used, self.pool, self.pool_size
+        )
+
+    def add(self, words: pa.Array, counts: pa.Array) -> None:
+        """Add words that were counted elsewhere."""
+        from pipeline.core.kernels.words_table import add_words
+
+        batch = TextBatch.of_column(words)
+        self.table, self.used, self.pool, self.pool_size = add_words(
+            batch.data, batch.offsets, counts.to_numpy(), self.table, self.used, self.pool, self.pool_size
+        )
+
+    def words(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """(bytes one after the other, offsets, counts)."""
+        from pipeline.core.kernels.words_table import words_of_table
+
+        flat, offsets, counts = words_of_table(self.table, self.used, self.pool)
+        return flat, offsets, counts
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.table.nbytes + self.pool.nbytes)
+
+
+def count_shard(task: Task) -> ShardResult:
+    """`words/<n>`: the pre-tokens of a shard's train texts, in the order of the table."""
     config: TokenizeConfig = task.args
-    seen = {"documents": 0, "bytes": 0}
+    rule = SPLITS[config.split].rule
+    found = WordCounts()
+    documents = size = 0
+    for batch in train_batches(task.inputs[0], config):
+        found.count(batch, rule)
+        documents += len(batch.offsets) - 1
+        size += len(batch.data)
+    flat, offsets, counts = found.words()
+    words = pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(), len(counts), [None, pa.py_buffer(offsets), pa.py_buffer(flat)]
+    )
+    path = task.file("words")
+    write_parquet(path, pa.table([words.cast(pa.binary()), pa.array(counts)], schema=WORDS))
+    totals = {"documents": documents, "bytes": size, "pretokens": int(counts.sum()), "words": len(counts)}
+    return ShardResult({path: len(counts)}, totals)
 
-    def texts() -> Iterator[str]:
-        for text in train_texts(task.inputs, config):
-            seen["documents"] += 1
-            seen["bytes"] += len(text.encode())
-            yield text
 
-    tokenizer = new_tokenizer()
-    trainer = trainers.BpeTrainer(
+def _merge(task: Task) -> ShardResult:
+    config: TokenizeConfig
+    config, counted = task.args
+    if not counted.get("documents"):
+        raise DataError(NOT_TRAINED)
+    found = WordCounts()
+    for source in task.inputs:
+        with pq.ParquetFile(source.path) as f:
+            for batch in f.iter_batches():
+                found.add(batch.column("word"), batch.column("count"))
+    path = task.file("tokenizer", ".json")
+    different, flat, offsets, counts = found.used, *found.words()
+    del found  # merging needs the words, not the table
+    tokenizer = train_bpe(config, flat, offsets, counts)
+    with atomic(path) as tmp:
+        tokenizer.save(str(tmp))
+    seen = {"documents": counted["documents"], "bytes": counted["bytes"], "pretokens": counted["pretokens"]}
+    return ShardResult({path: None}, {**seen, "words": different, "vocabulary": tokenizer.get_vocab_size()})
+
+
+def train_bpe(
+    config: TokenizeConfig, flat: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
+) -> Tokenizer:
+    """A byte-level BPE from counted pre-tokens: special tokens first, then the 256 bytes in the order of the characters that
+    stand for them, then merges."""
+    from pipeline.core.kernels.bpe_train import spelling_of, train_merges
+
+    specials = [EOS, *config.special_tokens]
+    order = sorted(range(256), key=byte_chars().__getitem__)
+    ids = np.empty(256, np.uint16 if config.vocab_size <= 1 << 16 else np.uint32)
+    ids[order] = np.arange(len(specials), len(specials) + 256)
+    tokens = [b""] * len(specials) + [bytes([b]) for b in order]
+    spelled = np.zeros((len(tokens), 2), np.uint64)
+    for i, b in enumerate(order, len(specials)):
+        spelled[i] = spelling_of(b), 1
+    for i in range(len(specials)):
+        spelled[i] = i, 0
+    merges = train_merges(ids[flat], offsets, counts, spelled, len(tokens), config.vocab_size, config.min_frequency)
+    for left, right, made in merges.tolist():
+        if made == len(tokens):
+            tokens.append(tokens[left] + tokens[right])
+    return bpe_tokenizer(SPLITS[config.split], specials, merges, tokens)
+
+
+def _train_level(task: Task) -> ShardResult:
+    """Words (as the split rule has them) or characters, the most frequent ones, with [UNK] for the rest."""
+    config: TokenizeConfig = task.args
+    specials = [EOS, UNKNOWN, *config.special_tokens]
+    if config.kind == "word":
+        tokenizer = new_tokenizer(SPLITS[config.split], models.WordLevel(unk_token=UNKNOWN))
+    else:
+        tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"(?s:.)"), "isolated")
+        tokenizer.decoder = decoders.Fuse()
+    trainer = trainers.WordLevelTrainer(
         vocab_size=config.vocab_size,
         min_frequency=config.min_frequency,
-        special_tokens=[EOS],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=specials,
         show_progress=False,
     )
+    seen: dict[str, Any] = {"documents": 0, "bytes": 0}
+
+    def texts() -> Iterator[str]:
+        for source in task.inputs:
+            for batch in train_batches(source, config):
+                seen["documents"] += len(batch.offsets) - 1
+                seen["bytes"] += len(batch.data)
+                yield from (batch.text(i) for i in range(len(batch.offsets) - 1))
+
     tokenizer.train_from_iterator(texts(), trainer)
     if not seen["documents"]:
-        raise DataError(
-            "no text to train a tokenizer on: the train split is empty. See the funnel (`winnow stats`) for what was "
-            "dropped, or lower tokenize.validation_fraction, or split by document instead of host."
-        )
+        raise DataError(NOT_TRAINED)
     path = task.file("tokenizer", ".json")
     with atomic(path) as tmp:
         tokenizer.save(str(tmp))
     return ShardResult({path: None}, {**seen, "vocabulary": tokenizer.get_vocab_size()})
-
-
-def new_tokenizer() -> Tokenizer:
-    """An untrained byte-level BPE with the GPT-2 split rule (Radford et al. 2019)."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    return tokenizer
-
-
-def train_texts(inputs: tuple[Source, ...], config: TokenizeConfig) -> Iterator[str]:
-    """Texts of the train split, in input order."""
-    for source in inputs:
-        with pq.ParquetFile(source.path) as f:
-            for batch in f.iter_batches(batch_size=500, columns=["doc_id", "host", "text"]):
-                for row in batch.to_pylist():
-                    if config.split_of(row["doc_id"], row["host"] or "") == "train":
-                        yield row["text"]
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Read a tokenizer.json. Raises: DataError if it is none."""
-    try:
-        return Tokenizer.from_str(path.read_text("utf-8"))
-    except Exception as error:
-        raise DataError(f"{path}: not a tokenizer ({error}).") from error
-
-
-def end_of_text(tokenizer: Tokenizer) -> int:
-    """Id of the token that ends every document. Raises: DataError if the tokenizer has none."""
-    found = tokenizer.token_to_id(EOS)
-    if found is None:
-        raise DataError(f"the tokenizer has no {EOS} token, which ends every document.")
-    return int(found)
-
-
-def token_bytes(tokenizer: Tokenizer) -> list[int]:
-    """UTF-8 bytes that each id stands for; 0 for special tokens. Byte-level BPE: a character of a token is a byte."""
-    special = {i for i, t in tokenizer.get_added_tokens_decoder().items() if t.special}
-    size = tokenizer.get_vocab_size()
-    return [0 if i in special else len(tokenizer.id_to_token(i) or "") for i in range(size)]

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from pipeline.core.errors import UsageError
-from tokenize_stage.bpe import end_of_text
+from tokenize_stage.vocabulary import end_of_text
 from train.model import Decoder
 
 

@@ -26,8 +26,8 @@ from pipeline.core.errors import UsageError
 from pipeline.core.executor import SerialExecutor
 from pipeline.core.files import atomic, sha256_file, write_bytes, write_json
 from pipeline.core.step import Plan, ShardResult, Task, Workspace, run_step
-from tokenize_stage.bpe import load_tokenizer, token_bytes
 from tokenize_stage.reader import TokenShards
+from tokenize_stage.vocabulary import load_tokenizer, token_bytes
 from train import checkpoint
 from train.config import TrainConfig
 from train.evaluate import score_model, score_unigram, validation_rows

@@ -26,6 +26,7 @@ from pipeline.cli.options import (
     print_step,
     show_run,
 )  # fmt: skip
+from pipeline.cli.tokens import export, tokenize, tokenizer_app
 from pipeline.cli.tools import classifier_app, extractor_app, lm_app, models_app, rules_app
 from pipeline.core.errors import UsageError, WinnowError
 
@@ -36,7 +37,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="From seed URLs to a trained language model, with every token accounted for.",
 )
-tokenizer_app = typer.Typer(no_args_is_help=True, help="Train a tokenizer.")
 for name, group in {
     "models": models_app, "extractor": extractor_app, "tokenizer": tokenizer_app, "rules": rules_app,
     "classifier": classifier_app, "lm": lm_app, "dedup": dedup_app,
@@ -140,25 +140,6 @@ def signals(
         print_step(made, as_json)
 
 
-@tokenizer_app.command("train")
-def tokenizer_train(
-    inputs: Inputs,
-    out: Out,
-    recipe: RecipePath = None,
-    sets: Sets = NO_SETS,
-    workers: Workers = None,
-    as_json: AsJson = False,
-) -> None:
-    """Train a byte-level BPE; --out names the tokenizer.json."""
-    import shutil
-
-    work = out.parent / f".{out.name}.work"
-    with open_session(recipe, sets, workers, as_json, {}, work) as session:
-        made = session.tokenizer(session.documents(inputs))
-        shutil.copyfile(made.dir / "tokenizer" / "00000.json", out)
-        print_step(made, as_json)
-
-
 @app.command("compile")
 def compile_all() -> None:
     """Compile all kernels now rather than in the first run; a minute or two, once."""
@@ -178,25 +159,16 @@ def compile_all() -> None:
         rows = [{"text": text * n} for n in (2, 3)]
         (folder / "two.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
         sets = [gates, "curate.exact_substrings.min_tokens=200"]
+        sets += ["tokenize.vocab_size=300", "tokenize.validation_fraction=0.5", "tokenize.row_tokens=16"]
         with open_session(None, sets, 1, True, {"curate": folder / "out"}) as session:
-            session.curate(session.documents([folder / "two.jsonl"]))
+            kept = session.curate(session.documents([folder / "two.jsonl"]))
+            made = session.tokenizer(kept)
+            session.tokenize(kept, made.dir / "tokenizer" / "00000.json")
     print(f"compiled kernels are in place ({time.monotonic() - began:.0f} s)")
 
 
-@app.command()
-def tokenize(
-    inputs: Inputs,
-    out: Out,
-    tokenizer: Annotated[Path, typer.Option("--tokenizer", help="A tokenizer.json.")],
-    recipe: RecipePath = None,
-    sets: Sets = NO_SETS,
-    workers: Workers = None,
-    as_json: AsJson = False,
-) -> None:
-    """Encode and pack documents into Parquet token shards."""
-    must_exist(tokenizer)
-    with open_session(recipe, sets, workers, as_json, {"tokenize": out}) as session:
-        print_step(session.tokenize(session.documents(inputs), tokenizer), as_json)
+app.command()(tokenize)
+app.command()(export)
 
 
 @app.command()
@@ -236,7 +208,7 @@ def generate(
             f"generate needs the extra 'train' ({error.name} is missing): pip install 'winnow-lm[train]'."
         ) from error
     from pipeline.look.run import open_run
-    from tokenize_stage.bpe import load_tokenizer
+    from tokenize_stage.vocabulary import load_tokenizer
 
     folder = open_run(checkpoint).need("train").dir if (checkpoint / "run.json").is_file() else checkpoint
     places = [
@@ -306,6 +278,10 @@ def inspect(
     gate: Annotated[str, typer.Option("--gate", help="After clusters: only what this match dropped.")] = "",
     html: Annotated[Path | None, typer.Option("--html", help="After clusters: also as a page, side by side.")] = None,
     tokenizer: Annotated[Path | None, typer.Option("--tokenizer", help="Decodes token shards outside a run.")] = None,
+    step: Annotated[
+        int, typer.Option("--step", help="Of a run or token shards: the documents in this step's batch.")
+    ] = 0,
+    batch_rows: Annotated[int, typer.Option("--batch-rows", help="With --step: rows of a step, if no model says.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """A glance into any file or step that winnow reads or writes, or at clusters of copies."""
@@ -321,6 +297,13 @@ def inspect(
         if html is not None:
             write_bytes(html, as_html(copies, f"Copies in {run_path.name}").encode())
         print_json(copies) if as_json else show_clusters(copies)
+        return
+    if step:
+        from pipeline.cli.show_tokens import show_batch
+        from pipeline.look.tokens import batch_of_step
+
+        batch = batch_of_step(path, step, batch_rows=batch_rows)
+        print_json(batch) if as_json else show_batch(batch)
         return
     found = look(path, rows=rows, tokenizer=tokenizer)
     print_json(found) if as_json else show_inspect(found)

@@ -37,7 +37,7 @@ def show_stats(s: dict[str, Any]) -> None:
     if s["tokens"]:
         t = s["tokens"]
         print("\ntokens")
-        for split in ("train", "validation"):
+        for split in ("train", "validation", *(["test"] if t.get("test_rows") else [])):
             n, size = t.get(f"{split}_tokens", 0), t.get(f"{split}_bytes", 0)
             rate = f"{size / n:.2f} bytes/token" if n else ""
             print(f"  {split:<24}{n:>9,}  {t.get(f'{split}_rows', 0):,} rows, {rate}")
@@ -68,16 +68,15 @@ def show_histogram(h: dict[str, Any]) -> None:
 
 
 def show_inspect(found: dict[str, Any]) -> None:
+    if found["kind"] == "tokens":
+        from pipeline.cli.show_tokens import show_shard
+
+        show_shard(found)
+        return
     rows = found.pop("rows", None)
     print(json.dumps(found, ensure_ascii=False, indent=1, default=str))
     for i, row in enumerate(rows or []):
         print(f"--- row {i}")
-        if found["kind"] == "tokens":
-            for part in row["documents"]:
-                text = plain(part.get("text") or str(part.get("ids")))
-                print(f"  [{part['start']}:{part['end']}] doc {part['doc_id']} from its token {part['first_token']}")
-                print(textwrap.indent(textwrap.shorten(text, 300), "    "))
-            continue
         for name, value in row.items():
             shown = plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
             print(f"  {name:<18}{shown[:200]}{'…' if len(shown) > 200 else ''}")

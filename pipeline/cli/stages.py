@@ -153,13 +153,21 @@ class Session:
         from tokenize_stage.bpe import train_tokenizer
 
         config = self.recipe.section("tokenize")
-        return train_tokenizer(config, documents, self.space, self.executor, progress=self.bars)
+        return train_tokenizer(
+            config,
+            documents,
+            self.space,
+            self.executor,
+            work=self.work,
+            base=self.recipe.base,
+            progress=self.bars,
+        )
 
     def tokenize(self, documents: Dataset, tokenizer: Path) -> Dataset:
         from tokenize_stage.shards import tokenize
 
         config = self.recipe.section("tokenize")
-        return tokenize(config, documents, tokenizer, self.space, self.executor, progress=self.bars)
+        return tokenize(config, documents, tokenizer, self.space, self.executor, work=self.work, progress=self.bars)
 
     def train(self, shards: Dataset, tokenizer: Path) -> Dataset:
         try:

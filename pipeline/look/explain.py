@@ -16,6 +16,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.rules import Rule
 from pipeline.core.schema import DOC_ID
 from pipeline.look.run import Run, rows_where, table_of
+from tokenize_stage.config import SPLITS
 
 
 def explain(run: Run, target: str) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def _checks(curate: Dataset, key: Any, decisions: list[dict[str, Any]]) -> list[
 def token_rows(tokens: Dataset, doc_id: bytes) -> list[dict[str, Any]]:
     """Where a document lies in the token shards: split, shard, row, [start, end) in the row."""
     found = []
-    for split in ("train", "validation"):
+    for split in SPLITS:
         for path in tokens.files(split):
             table = pads.dataset(path).to_table(columns=["doc_ids", "doc_starts", "n_tokens"])
             flat = table.column("doc_ids").combine_chunks()

@@ -15,6 +15,7 @@ from pipeline.core.files import read_json
 from pipeline.ingest.plan import kind_of
 from pipeline.ingest.rows import jsonl_rows
 from pipeline.ingest.warc import captures
+from pipeline.look.tokens import look_at_shard
 
 
 def inspect(path: Path, *, rows: int = 5, tokenizer: Path | None = None) -> dict[str, Any]:
@@ -61,9 +62,11 @@ def _parquet(path: Path, rows: int, tokenizer: Path | None) -> dict[str, Any]:
         raise UsageError(f"{path}: {error}") from error
     with file:
         metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items() if b"winnow" in k}
+        if "winnow.dtype" in metadata:
+            return look_at_shard(path, rows=rows, tokenizer=tokenizer)
         first = next(file.iter_batches(batch_size=rows), None) if rows else None
         facts = {
-            "kind": "tokens" if "winnow.format" in metadata else "parquet",
+            "kind": "parquet",
             "bytes": path.stat().st_size,
             "num_rows": file.metadata.num_rows,
             "row_groups": file.metadata.num_row_groups,
@@ -71,36 +74,5 @@ def _parquet(path: Path, rows: int, tokenizer: Path | None) -> dict[str, Any]:
             "metadata": metadata,
         }
     items = first.to_pylist() if first is not None else []
-    if facts["kind"] == "tokens":
-        facts["rows"] = [_token_row(row, metadata, _tokenizer_of(path, tokenizer)) for row in items]
-    else:
-        facts["rows"] = [{k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()} for row in items]
+    facts["rows"] = [{k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()} for row in items]
     return facts
-
-
-def _tokenizer_of(path: Path, given: Path | None) -> Any:
-    from tokenize_stage.bpe import load_tokenizer
-
-    if given:
-        return load_tokenizer(given)
-    run = path.parent.parent.parent
-    if (run / "run.json").is_file():
-        name = read_json(run / "run.json")["steps"].get("tokenizer")
-        if name:
-            return load_tokenizer(run / name / "tokenizer" / "00000.json")
-    return None
-
-
-def _token_row(row: dict[str, Any], metadata: dict[str, str], tokenizer: Any) -> dict[str, Any]:
-    import numpy as np
-
-    ids = np.frombuffer(row["tokens"], metadata["winnow.dtype"])[: row["n_tokens"]].tolist()
-    ends = [*row["doc_starts"][1:], row["n_tokens"]]
-    parts = [
-        {
-            "doc_id": d.hex(), "start": s, "end": e, "first_token": t,
-            **({"text": tokenizer.decode(ids[s:e], skip_special_tokens=False)} if tokenizer else {"ids": ids[s:e][:20]}),
-        }
-        for d, s, e, t in zip(row["doc_ids"], row["doc_starts"], ends, row["doc_tokens"], strict=True)
-    ]  # fmt: skip
-    return {"n_tokens": row["n_tokens"], "documents": parts}

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 from pipeline.core.dataset import Dataset, Source
 from pipeline.core.executor import Executor
 from pipeline.core.files import write_parquet
+from pipeline.core.ranges import rows_between
 from pipeline.core.sql import database
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import COMMON, COUNTED, SORTED_ROWS
 from pipeline.matching.pairs import RankArgs, key_range, key_rows, range_bits, rank_documents
-from pipeline.matching.tables import rows_between
 
 VERSION = 2
 

@@ -24,10 +24,11 @@ from pipeline.core.dataset import Dataset, Source
 from pipeline.core.errors import DataError
 from pipeline.core.files import write_parquet
 from pipeline.core.kernels import copies as k
+from pipeline.core.ranges import rows_between
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import ShardResult, Task
 from pipeline.curate.passes import SORTED_ROWS
-from pipeline.matching.tables import distinct, order_by, rows_between, sorter
+from pipeline.matching.tables import distinct, order_by, sorter
 
 RANGE_KEYS = 4_000_000  # keys of a range, about
 BUCKET_BYTES = 128_000_000  # text of the candidates that are compared in one task, about
