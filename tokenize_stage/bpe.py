@@ -149,6 +149,10 @@ class WordCounts:
         flat, offsets, counts = words_of_table(self.table, self.used, self.pool)
         return flat, offsets, counts
 
+    def clear(self) -> None:
+        """Give the memory back."""
+        self.__init__()  # type: ignore[misc]
+
     @property
     def nbytes(self) -> int:
         return int(self.table.nbytes + self.pool.nbytes)
@@ -185,20 +189,17 @@ def _merge(task: Task) -> ShardResult:
             for batch in f.iter_batches():
                 found.add(batch.column("word"), batch.column("count"))
     path = task.file("tokenizer", ".json")
-    different, flat, offsets, counts = found.used, *found.words()
-    del found  # merging needs the words, not the table
-    tokenizer = train_bpe(config, flat, offsets, counts)
+    different = found.used
+    tokenizer = train_bpe(config, found)
     with atomic(path) as tmp:
         tokenizer.save(str(tmp))
     seen = {"documents": counted["documents"], "bytes": counted["bytes"], "pretokens": counted["pretokens"]}
     return ShardResult({path: None}, {**seen, "words": different, "vocabulary": tokenizer.get_vocab_size()})
 
 
-def train_bpe(
-    config: TokenizeConfig, flat: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]
-) -> Tokenizer:
+def train_bpe(config: TokenizeConfig, words: WordCounts) -> Tokenizer:
     """A byte-level BPE from counted pre-tokens: special tokens first, then the 256 bytes in the order of the characters that
-    stand for them, then merges."""
+    stand for them, then merges. The counts are gone afterwards: merging needs the words, not their table."""
     from pipeline.core.kernels.bpe_train import spelling_of, train_merges
 
     specials = [EOS, *config.special_tokens]
@@ -211,7 +212,11 @@ def train_bpe(
         spelled[i] = spelling_of(b), 1
     for i in range(len(specials)):
         spelled[i] = i, 0
-    merges = train_merges(ids[flat], offsets, counts, spelled, len(tokens), config.vocab_size, config.min_frequency)
+    flat, offsets, counts = words.words()
+    words.clear()
+    symbols = ids[flat]
+    del flat
+    merges = train_merges(symbols, offsets, counts, spelled, len(tokens), config.vocab_size, config.min_frequency)
     for left, right, made in merges.tolist():
         if made == len(tokens):
             tokens.append(tokens[left] + tokens[right])
