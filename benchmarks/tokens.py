@@ -26,6 +26,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def training(texts: list[str], documents: Dataset, args: argparse.Namespace, fol
         sets = [f"tokenize.vocab_size={args.vocab}", f'tokenize.split="{split}"', "tokenize.validation_fraction=1e-9"]
         before = peak_bytes()
         with session(folder / f"train-{split}", sets) as s:
-            seconds, step = cpu(lambda s=s: s.tokenizer(documents))
+            seconds, step = cpu(partial(s.tokenizer, documents))
         grown = peak_bytes() - before
         path = step.dir / "tokenizer" / "00000.json"
         counts = WordCounts()
@@ -124,7 +125,7 @@ def training(texts: list[str], documents: Dataset, args: argparse.Namespace, fol
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
-        theirs, _ = cpu(lambda r=reference, t=trainer: r.train_from_iterator(iter(texts), t))
+        theirs, _ = cpu(partial(reference.train_from_iterator, iter(texts), trainer))
         spec = json.loads(reference.to_str())["model"]
         same = set(spellings(reference)) - {b""} == vocabulary
         _trained(version("tokenizers"), theirs, seconds, same, spec["merges"] == merges)
@@ -133,7 +134,7 @@ def training(texts: list[str], documents: Dataset, args: argparse.Namespace, fol
 
             other = rustbpe.Tokenizer()
             theirs, _ = cpu(
-                lambda o=other, p=SPLITS[split].pattern: o.train_from_iterator(iter(texts), args.vocab - 1, pattern=p)
+                partial(other.train_from_iterator, iter(texts), args.vocab - 1, pattern=SPLITS[split].pattern)
             )
             ranks = {bytes(b) for b, _ in other.get_mergeable_ranks()}
             _trained(version("rustbpe"), theirs, seconds, ranks == vocabulary, None)
@@ -143,7 +144,7 @@ def training(texts: list[str], documents: Dataset, args: argparse.Namespace, fol
             joined = folder / "giga.parquet"
             pq.write_table(pa.table({"text": texts}), joined)
             theirs, other = cpu(
-                lambda j=joined: gigatoken.train_bpe(gigatoken.ParquetFileSource([str(j)]), args.vocab, [EOS])
+                partial(gigatoken.train_bpe, gigatoken.ParquetFileSource([str(joined)]), args.vocab, [EOS])
             )
             words = {bytes(v) for v in other[0].values()} - {EOS.encode()}
             _trained(version("gigatoken"), theirs, seconds, words == vocabulary, None)
@@ -166,7 +167,7 @@ def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argpar
     for run in range(RUNS):
         _forget()
         with session(folder / f"encode-{run}", sets, {"tokenize": folder / f"encode-{run}" / "out"}) as s:
-            seconds, step = cpu(lambda s=s: s.tokenize(documents, tokenizer))
+            seconds, step = cpu(partial(s.tokenize, documents, tokenizer))
         times.append(seconds)
     whole = statistics.median(times)
     encoder = encoder_of(tokenizer, "kernel")
@@ -175,8 +176,8 @@ def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argpar
     for _ in range(RUNS):
         _forget()
         encoder = encoder_of(tokenizer, "kernel")
-        cold.append(cpu(lambda e=encoder: [e.encode(b) for b in batches])[0])
-        warm.append(cpu(lambda e=encoder: [e.encode(b) for b in batches])[0])
+        cold.append(cpu(partial(_all, encoder, batches))[0])
+        warm.append(cpu(partial(_all, encoder, batches))[0])
     alone, again = statistics.median(cold), statistics.median(warm)
     print(f"  {'winnow, to shards':<26}{size / whole:>7.1f} MB/s of CPU, Parquet to packed Parquet")
     print(f"  {'winnow, ids alone':<26}{size / alone:>7.1f} MB/s; {size / again:.1f} once pre-tokens are known")
@@ -241,10 +242,16 @@ def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argpar
 TIKTOKEN = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
 
 
-def _forget() -> None:
-    from tokenize_stage import encode
+def _all(encoder: Any, batches: list[TextBatch]) -> None:
+    for batch in batches:
+        encoder.encode(batch)
 
-    encode._encoder.cache_clear()
+
+def _forget() -> None:
+    from tokenize_stage import encode, vocabulary
+
+    for cached in (encode._encoder, encode._parts, vocabulary._facts):
+        cached.cache_clear()
 
 
 def _flat(found: list[Any]) -> Any:
@@ -262,7 +269,7 @@ def packing(step: Dataset) -> None:
     print(f"\npacking at 2,049 tokens, {len(lengths):,} documents of {int(lengths.mean()):,} tokens on average")
     longer = int((lengths > 2_049).sum())
     for how in ("best_fit", "concat", "pad"):
-        seconds, made = cpu(lambda h=how: pack(lengths, row_tokens=2_049, how=h))
+        seconds, made = cpu(partial(pack, lengths, row_tokens=2_049, how=how))
         c = made.counts
         share = c["padding"] / (c["rows"] * 2_049)
         print(
@@ -329,7 +336,7 @@ def _rate(work: Callable[[], int]) -> float:
     for _ in range(RUNS):
         seconds, tokens = cpu(work)
         found.append(tokens / seconds / 1e6)
-    return statistics.median(found)
+    return float(statistics.median(found))
 
 
 def _row(name: str, size: float, ordered: float, random: float, ours: tuple[float, float]) -> None:

@@ -231,7 +231,7 @@ def _train_level(task: Task) -> ShardResult:
         tokenizer = new_tokenizer(SPLITS[config.split], models.WordLevel(unk_token=UNKNOWN))
     else:
         tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"(?s:.)"), "isolated")
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
         tokenizer.decoder = decoders.Fuse()
     trainer = trainers.WordLevelTrainer(
         vocab_size=config.vocab_size,

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pipeline.core.batch import TextBatch
 from pipeline.core.files import sha256_file
 from tokenize_stage.splits import SPLITS, Split, classes, split_of_pattern
-from tokenize_stage.vocabulary import byte_chars, load_tokenizer, spellings
+from tokenize_stage.vocabulary import byte_chars, facts_of, load_tokenizer, spellings
 
 log = logging.getLogger(__name__)
 Ids = npt.NDArray[np.unsignedinteger[Any]]
@@ -64,7 +64,7 @@ class ReferenceEncoder:
 
     def __init__(self, path: Path) -> None:
         self._tokenizer = load_tokenizer(path)
-        self.dtype = dtype_of(self._tokenizer.get_vocab_size())
+        self.dtype = dtype_of(facts_of(path).size)
 
     def encode(self, batch: TextBatch) -> tuple[Ids, npt.NDArray[np.int64]]:
         texts = [batch.text(i) for i in range(len(batch.offsets) - 1)]
@@ -85,7 +85,7 @@ class KernelEncoder:
         self._rule, self._byte_ids = parts.split.rule, parts.byte_ids
         self._pairs = k.pair_table(parts.merges)
         self._two = k.byte_pairs(parts.byte_ids, self._pairs)
-        self._made = np.ascontiguousarray(parts.merges[:, 2])
+        self._made = parts.merges[:, 2].astype(np.int32)
         words = b"".join(w for w, _ in parts.whole)
         offsets = np.zeros(len(parts.whole) + 1, np.int64)
         np.cumsum([len(w) for w, _ in parts.whole], out=offsets[1:])
@@ -106,6 +106,11 @@ class KernelEncoder:
 
 def parts_of(path: Path) -> Parts | str:
     """What the kernel needs of a tokenizer.json, or what it has that the kernel does not do."""
+    return _parts(path, sha256_file(path))
+
+
+@lru_cache(maxsize=2)
+def _parts(path: Path, digest: str) -> Parts | str:
     spec = json.loads(path.read_text("utf-8"))
     model = spec["model"]
     if model.get("type") != "BPE":
@@ -199,7 +204,7 @@ def _encoder(path: Path, digest: str, name: str) -> Encoder:
     parts = parts_of(path)
     if isinstance(parts, str):
         raise ValueError(f"{path}: {parts}")
-    return KernelEncoder(parts, load_tokenizer(path).get_vocab_size())
+    return KernelEncoder(parts, facts_of(path).size)
 
 
 def decode(tokenizer_path: Path, ids: Sequence[int] | Ids) -> bytes:

@@ -70,7 +70,7 @@ class TokenShards:
     seed: int = 0
     window: int = 64
     _epoch: tuple[int, npt.NDArray[np.int64]] | None = None
-    _maps: dict[Path, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    _maps: dict[int, Tokens] = field(default_factory=dict)
     _decoded: OrderedDict[int, Tokens] = field(default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -166,30 +166,50 @@ class TokenShards:
 
         wanted = np.asarray(rows, np.int64)
         ids = np.empty((len(wanted), self.row_tokens), np.int64) if out is None else out
-        of = np.searchsorted(self._firsts, wanted, side="right") - 1
-        changes = np.flatnonzero(np.diff(of)) + 1
-        at = 0
-        for end in [*changes.tolist(), len(wanted)]:  # runs of rows of one group
-            if end > at:
-                g = int(of[at])
-                take_rows(self._tokens(g), wanted[at:end] - self._firsts[g], ids[at:end])
-            at = end
+        of = self._firsts.searchsorted(wanted, side="right") - 1
+        sources, at, width = self._places
+        source = sources[of]
+        begin = at[of] + (wanted - self._firsts[of]) * width
+        left = np.arange(len(wanted))
+        while len(left):  # one file after the other; most often there is one
+            number = int(source[left[0]])
+            same = source[left] == number
+            mine = left if same.all() else left[same]
+            left = left[~same]
+            if number >= 0:
+                take_rows(self._mapped(number), begin[mine], mine, ids)
+                continue
+            for g in dict.fromkeys(of[mine].tolist()):  # not plain: through Parquet
+                here = mine[of[mine] == g]
+                take_rows(self._decoded_group(g), (wanted[here] - self._firsts[g]) * width, here, ids)
         return ids, self._n_tokens[wanted]
 
-    def _tokens(self, index: int) -> Tokens:
-        """The rows of a group, (rows, row_tokens), in the mapped file."""
+    @cached_property
+    def _places(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], int]:
+        """Of each group: number of the file and alignment it is mapped with (-1: not plain), and where its tokens begin there,
+        in tokens; tokens of a row."""
+        size = self.dtype.itemsize
+        files = {p: i for i, p in enumerate(self.dataset.files(self.split))}
+        number = [files[g.path] * size + g.at % size if g.at >= 0 else -1 for g in self.groups]
+        return np.array(number, np.int64), np.array([g.at // size for g in self.groups], np.int64), self.row_tokens
+
+    def _mapped(self, number: int) -> Tokens:
+        """A file's bytes as tokens, from byte `number % itemsize` on: pages begin anywhere."""
+        if number not in self._maps:
+            file, shift = divmod(number, self.dtype.itemsize)
+            raw = np.memmap(self.dataset.files(self.split)[file], np.uint8, "r")[shift:]
+            self._maps[number] = np.asarray(raw[: len(raw) // self.dtype.itemsize * self.dtype.itemsize]).view(
+                self.dtype
+            )
+        return self._maps[number]
+
+    def _decoded_group(self, index: int) -> Tokens:
+        """The tokens of a group, one row after the other, read through Parquet."""
         group = self.groups[index]
-        if group.at >= 0:
-            if group.path not in self._maps:
-                self._maps[group.path] = np.memmap(group.path, np.uint8, "r")
-            size = group.rows * self.row_tokens * self.dtype.itemsize
-            raw = self._maps[group.path][group.at : group.at + size]
-            return np.asarray(raw).view(self.dtype).reshape(group.rows, self.row_tokens)
         if index not in self._decoded:
             with pq.ParquetFile(group.path) as f:
                 column = f.read_row_group(group.number, columns=["tokens"]).column("tokens").combine_chunks()
-            flat = np.frombuffer(column.buffers()[1], self.dtype, group.rows * self.row_tokens)
-            self._decoded[index] = flat.reshape(group.rows, self.row_tokens)
+            self._decoded[index] = np.frombuffer(column.buffers()[1], self.dtype, group.rows * self.row_tokens)
             while len(self._decoded) > self.window + 1:
                 self._decoded.popitem(last=False)
         return self._decoded[index]

@@ -35,13 +35,14 @@ from pipeline.core.ranges import rows_between
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
 from tokenize_stage.config import SPLITS, TokenizeConfig
-from tokenize_stage.encode import choose_encoder, encoder_of
+from tokenize_stage.encode import choose_encoder, dtype_of, encoder_of
 from tokenize_stage.mix import Group, epochs, times
 from tokenize_stage.pack import Packed, pack
-from tokenize_stage.vocabulary import end_of_text, load_tokenizer, token_bytes
+from tokenize_stage.vocabulary import end_of_text, facts_of, load_tokenizer
 
 VERSION = 2
 BATCH_ROWS = 1_000
+SAMPLE_CHARS = 200_000  # that encoders are compared on, besides what one more batch has
 GROUP_BYTES = 1 << 18  # of the tokens in a row group, about: what a reader shuffles by
 DOCUMENTS = pa.schema(
     [
@@ -50,7 +51,7 @@ DOCUMENTS = pa.schema(
         ("source", pa.string()),  # what `mix_by` says
         ("host", pa.string()),
         ("tokens", pa.int64()),  # without the end of the document
-        ("bytes", pa.int64()),
+        ("bytes", pa.int64()),  # UTF-8, that its tokens stand for: all of its text but for [UNK]
     ]
 )
 ROUTES = pa.schema([("file", pa.int32()), ("order", pa.uint64()), ("place", pa.int32()), ("copy", pa.int32())])
@@ -97,8 +98,10 @@ def tokenize(
     """
     work = work or space
     digest = sha256_file(tokenizer)
-    model = load_tokenizer(tokenizer)
-    eos, size = end_of_text(model), model.get_vocab_size()
+    known = facts_of(tokenizer)
+    eos, size = known.eos, known.size
+    if eos < 0:
+        end_of_text(load_tokenizer(tokenizer))  # says what is missing
     encoder, why = choose_encoder(tokenizer, _samples(documents))
     split = {k: getattr(config, k) for k in ("split_by", "validation_fraction", "test_fraction", "seed", "mix_by")}
     plan = Plan("encode", split, VERSION, {"tokenizer": digest}, {documents.step: documents.key})
@@ -172,7 +175,7 @@ def _samples(documents: Dataset) -> list[str]:
         with pq.ParquetFile(path) as f:
             batch = next(f.iter_batches(batch_size=8, columns=["text"]), None)
         found += [t[:20_000] for t in batch.column(0).to_pylist()] if batch is not None else []
-        if sum(map(len, found)) > 500_000:
+        if sum(map(len, found)) > SAMPLE_CHARS:
             break
     return found
 
@@ -182,7 +185,7 @@ def encode_shard(task: Task) -> ShardResult:
     args: EncodeArgs = task.args
     config = args.config
     encoder = encoder_of(task.inputs[1].path, args.engine)
-    lengths = np.asarray(token_bytes(load_tokenizer(task.inputs[1].path)))
+    lengths = facts_of(task.inputs[1].path).lengths
     columns = list(dict.fromkeys(["doc_id", "host", "text", config.mix_by]))
     path, table = task.file("ids", ".bin"), task.file("documents")
     counts: dict[str, Any] = {"rows_in": 0, "rows_out": 0, "dropped": {}, "tokens": 0}
@@ -201,14 +204,16 @@ def encode_shard(task: Task) -> ShardResult:
             )
             sources = [s or "" for s in batch.column(config.mix_by).to_pylist()]
             sizes = np.diff(texts.offsets)
+            known = sizes
+            if encoder.name != "kernel":  # a tokenizer that may have [UNK]: what that stands for is not known
+                spelt = np.append(lengths[ids], 0)
+                known = np.add.reduceat(spelt, np.minimum(ends - tokens, len(spelt) - 1)) * (tokens > 0)
             parts.append(
                 pa.table(
-                    [doc_ids.cast(DOC_ID), pa.array(splits), pa.array(sources), pa.array(hosts), tokens, sizes],
+                    [doc_ids.cast(DOC_ID), pa.array(splits), pa.array(sources), pa.array(hosts), tokens, known],
                     schema=DOCUMENTS,
                 )
             )
-            spelt = lengths[ids]
-            known = np.add.reduceat(np.append(spelt, 0), np.minimum(ends - tokens, len(spelt))) * (tokens > 0)
             for number in np.unique(splits).tolist():
                 inside = splits == number
                 for name, n in (
@@ -353,21 +358,20 @@ def pack_file(task: Task) -> ShardResult:
     """`<split>/<n>`: the documents that are routed to one file, packed into rows in random order."""
     args: PackArgs = task.args
     config, tokenizer = args.config, task.inputs[-1]
-    model = load_tokenizer(tokenizer.path)
-    eos, size = end_of_text(model), model.get_vocab_size()
-    dtype = np.dtype("<u2" if size <= 65_536 else "<u4")
+    known = facts_of(tokenizer.path)
+    dtype = dtype_of(known.size)
     n, paths = len(args.shards), [s.path for s in task.inputs]
     found = _gather(paths[:n], paths[n : 2 * n], paths[2 * n : 3 * n], args.file, dtype)
     packed = pack(found.lengths, row_tokens=config.row_tokens, how=config.packing)
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([config.seed, args.file])))
     order = rng.permutation(packed.rows)
-    rows = packed.fill(found.ids, found.first, eos, order)
+    rows = packed.fill(found.ids, found.first, known.eos, order)
     metadata = {
         "winnow.format": "tokens-2",
         "winnow.dtype": dtype.str,
         "winnow.row_tokens": str(config.row_tokens),
-        "winnow.vocab_size": str(size),
-        "winnow.eos_id": str(eos),
+        "winnow.vocab_size": str(known.size),
+        "winnow.eos_id": str(known.eos),
         "winnow.tokenizer_sha256": tokenizer.sha256,
         "winnow.packing": config.packing,
         "winnow.split": args.split,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from pipeline.core.errors import DataError
+from pipeline.core.files import sha256_file
 from tokenize_stage.config import EOS, UNKNOWN
 from tokenize_stage.splits import Split
 
@@ -32,9 +35,8 @@ def chars_of(raw: bytes) -> str:
     return "".join(table[b] for b in raw)
 
 
-@cache
-def _bytes_of_chars() -> dict[str, int]:
-    return {c: b for b, c in enumerate(byte_chars())}
+_TO_BYTES = {ord(c): b for b, c in enumerate(byte_chars())}
+_BYTE_CHARS = re.compile(f"[{re.escape(''.join(byte_chars()))}]+")
 
 
 def new_tokenizer(split: Split, model: Any) -> Tokenizer:
@@ -84,6 +86,35 @@ def load_tokenizer(path: Path) -> Tokenizer:
     return made
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What shards need to know of a tokenizer.
+
+    Attributes:
+        size: entries of the vocabulary. eos: id of the token that ends a document, -1 where there is none.
+        lengths: UTF-8 bytes that each id stands for, int64.
+    """
+
+    size: int
+    eos: int
+    lengths: npt.NDArray[np.int64]
+
+
+def facts_of(path: Path) -> Facts:
+    """Facts about a tokenizer.json, read once per process and content. Raises: DataError if it is none."""
+    return _facts(path, sha256_file(path))
+
+
+@lru_cache(maxsize=4)
+def _facts(path: Path, digest: str) -> Facts:
+    tokenizer = load_tokenizer(path)
+    try:
+        eos = end_of_text(tokenizer)
+    except DataError:
+        eos = -1
+    return Facts(tokenizer.get_vocab_size(), eos, np.array(token_bytes(tokenizer), np.int64))
+
+
 def end_of_text(tokenizer: Tokenizer) -> int:
     """Id of the token that ends every document. Raises: DataError if the tokenizer has none."""
     for name in (EOS, "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>"):
@@ -106,16 +137,15 @@ def is_byte_level(tokenizer: Tokenizer) -> bool:
 def spellings(tokenizer: Tokenizer) -> list[bytes]:
     """The bytes that each id stands for: b"" for special tokens and for the unknown."""
     special = special_ids(tokenizer)
-    table = _bytes_of_chars() if is_byte_level(tokenizer) else None
-    found = []
-    for i in range(tokenizer.get_vocab_size()):
-        token = tokenizer.id_to_token(i) or ""
+    byte_level = is_byte_level(tokenizer)
+    found = [b""] * tokenizer.get_vocab_size()
+    for token, i in tokenizer.get_vocab().items():
         if i in special or token == UNKNOWN:
-            found.append(b"")
-        elif table is not None and all(c in table for c in token):
-            found.append(bytes(table[c] for c in token))
+            continue
+        if byte_level and _BYTE_CHARS.fullmatch(token):
+            found[i] = token.translate(_TO_BYTES).encode("latin-1")
         else:
-            found.append(token.encode())
+            found[i] = token.encode()
     return found
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from numba import njit
 
 from pipeline.core.kernels.pretokens import PIECES, split_some
-from pipeline.core.kernels.words_table import NOT_HERE, grown, key_of, look_up, new_table, slot_of
+from pipeline.core.kernels.words_table import grown, key_of, new_table, slot_of
 
-U1, U4, U8, U32 = np.uint64(1), np.uint64(4), np.uint64(8), np.uint64(32)
+U0, U1, U4, U8, U32 = np.uint64(0), np.uint64(1), np.uint64(4), np.uint64(8), np.uint64(32)
+FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 U20, U24, U28, U36 = np.uint64(20), np.uint64(24), np.uint64(28), np.uint64(36)
 ID = np.uint64(0xFFFFFFF)
 A = np.uint64(0x9E3779B97F4A7C15)
@@ -22,6 +23,7 @@ NO_RANK = np.int64(1) << 24
 LEAST_NONE = NO_RANK << 7
 LAST = np.int64(1) << 40  # of a place without a pair
 LINEAR = 128  # bytes up to which the least rank is looked for among all places; 7 bits
+HOT = 1 << 14  # slots of the small table in front: 512 KiB
 SLACK = 4  # ids that may be written behind the last one
 MAX_IDS, MAX_MERGES = 1 << 20, 1 << 24
 
@@ -34,7 +36,7 @@ def pair_table(merges):  # type: ignore[no-untyped-def]
         merges: int64 (n, 3): left, right, new id, in the order of rank; n < 2^24, ids < 2^20.
     """
     room = 1 << 10
-    while room < 3 * len(merges):
+    while room < 2 * len(merges):
         room *= 2
     table = np.full(room, EMPTY, np.uint64)
     mask = np.uint64(room - 1)
@@ -62,8 +64,8 @@ def _rank_of(left, right, pairs):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def byte_pairs(byte_ids, pairs):  # type: ignore[no-untyped-def]
-    """Ranks of every two bytes, int64 (65536,): most look-ups are these."""
-    out = np.empty(1 << 16, np.int64)
+    """Ranks of every two bytes, int32 (65536,): most look-ups are these."""
+    out = np.empty(1 << 16, np.int32)
     for a in range(256):
         for b in range(256):
             out[(a << 8) | b] = _rank_of(byte_ids[a], byte_ids[b], pairs)
@@ -85,7 +87,7 @@ def _merge_short(data, i, n, ids, work, byte_ids, two_bytes, pairs, made):  # ty
         after[k], before[k] = k + 1, k - 1
     for k in range(n - 1):
         two = (np.int64(data[i + np.uint64(k)]) << 8) | np.int64(data[i + np.uint64(k + 1)])
-        ranks[k] = (two_bytes[two] << 7) | k
+        ranks[k] = (np.int64(two_bytes[two]) << 7) | k
     ranks[n - 1] = LAST
     while True:
         least = LAST
@@ -211,6 +213,32 @@ def _remember(table, s, lo, hi, ids, n, pool, pool_size):  # type: ignore[no-unt
 
 
 @njit(cache=True)
+def _recall(table, hot, data, at, ends, n, first, second):  # type: ignore[no-untyped-def]
+    """Values of n pre-tokens, the first of which begins at `at`, where the first slot that it may have is its own; else 0.
+
+    `hot` is a small table that holds, in each slot, the pre-token that was met last of those that fall there: the common ones
+    are found in it, near the processor. Reads do not wait for one another, as those of one search after the other would.
+    """
+    mask, near, room = np.uint64(len(table) - 1), np.uint64(len(hot) - 1), np.uint64(len(data))
+    for k in range(n):
+        end = ends[k]
+        lo, hi = key_of(data, at, end - at, room)
+        s = slot_of(lo, hi, FULL)
+        h = s & near
+        if hot[h, 0] == lo and hot[h, 1] == hi:
+            first[k], second[k] = hot[h, 2], hot[h, 3]
+        else:
+            s &= mask
+            if table[s, 0] == lo and table[s, 1] == hi:
+                one, two = table[s, 2], table[s, 3]
+                hot[h, 0], hot[h, 1], hot[h, 2], hot[h, 3] = lo, hi, one, two
+                first[k], second[k] = one, two
+            else:
+                first[k] = U0
+        at = end
+
+
+@njit(cache=True)
 def encode(  # type: ignore[no-untyped-def]
     data, offsets, classes, rule, byte_ids, two_bytes, pairs, made, table, used, pool, pool_size, most, out
 ):
@@ -218,7 +246,7 @@ def encode(  # type: ignore[no-untyped-def]
 
     Args:
         data, offsets: texts, UTF-8 (other bytes are encoded too). classes, rule: see `pretokens`.
-        byte_ids: int64 (256,), id of every byte. two_bytes, pairs: from `byte_pairs`, `pair_table`. made: int64, the new
+        byte_ids: int64 (256,), id of every byte. two_bytes, pairs: from `byte_pairs`, `pair_table`. made: int32, the new
             id of every merge.
         table, used, pool, pool_size: what is remembered, as `new_memory` and earlier calls gave it.
         most: slots that are filled at most; pre-tokens met later are merged each time.
@@ -231,25 +259,19 @@ def encode(  # type: ignore[no-untyped-def]
     room = np.uint64(len(data))
     o = np.uint64(0)
     mask = np.uint64(len(table) - 1)
-    pieces, found = np.empty(PIECES, np.uint64), np.empty(PIECES, np.uint64)
+    pieces = np.empty(PIECES, np.uint64)
+    firsts, seconds = np.empty(PIECES, np.uint64), np.empty(PIECES, np.uint64)
+    hot = np.zeros((HOT, 4), np.uint64)
     ids, work = np.empty(LINEAR, np.int64), np.empty((3, LINEAR), np.int64)
     for d in range(n_docs):
         place, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
         while place < end:
             i = place
             n_pieces, place = split_some(data, place, end, classes, rule, pieces)
-            look_up(table, data, i, pieces, n_pieces, found)
-            looked = mask
+            _recall(table, hot, data, i, pieces, n_pieces, firsts, seconds)
             for p in range(n_pieces):
                 j = pieces[p]
-                s = found[p]
-                lo = hi = U1
-                if s == NOT_HERE or mask != looked:  # (the table has grown since)
-                    lo, hi = key_of(data, i, j - i, room)
-                    s = slot_of(lo, hi, mask)
-                    while table[s, 1] and (table[s, 0] != lo or table[s, 1] != hi):
-                        s = (s + U1) & mask
-                first, second = table[s, 2], table[s, 3]
+                first, second = firsts[p], seconds[p]
                 count = first & np.uint64(255)
                 if count - U1 < U4:  # always four, of which `count` count: no branch to guess
                     out[o] = (first >> U8) & ID
@@ -259,6 +281,10 @@ def encode(  # type: ignore[no-untyped-def]
                     o += count
                     i = j
                     continue
+                lo, hi = key_of(data, i, j - i, room)
+                s = slot_of(lo, hi, mask)
+                while table[s, 1] and (table[s, 0] != lo or table[s, 1] != hi):
+                    s = (s + U1) & mask
                 if not table[s, 1]:
                     n = np.int64(j - i)
                     if n > len(ids):
@@ -279,9 +305,17 @@ def encode(  # type: ignore[no-untyped-def]
                             table = grown(table)
                             mask = np.uint64(len(table) - 1)
                 else:
-                    count, begin = first >> U8, second
-                    for k in range(count):
-                        out[o + np.uint64(k)] = pool[begin + np.uint64(k)]
+                    first, second = table[s, 2], table[s, 3]
+                    count = first & np.uint64(255)
+                    if count <= U4:
+                        out[o] = (first >> U8) & ID
+                        out[o + U1] = (first >> U36) & ID
+                        out[o + np.uint64(2)] = second & ID
+                        out[o + np.uint64(3)] = (second >> U28) & ID
+                    else:
+                        count = first >> U8
+                        for k in range(count):
+                            out[o + np.uint64(k)] = pool[second + np.uint64(k)]
                     o += count
                 i = j
         ends[d] = np.int64(o)

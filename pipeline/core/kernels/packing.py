@@ -174,9 +174,10 @@ def fill_rows(pieces, place, ids, first, lengths, eos, out):  # type: ignore[no-
 
 
 @njit(cache=True)
-def take_rows(source, rows, out):  # type: ignore[no-untyped-def]
-    """out[i] = source[rows[i]] with the type of `out`: gathering and widening in one pass."""
-    for i in range(len(rows)):
-        r = rows[i]
-        for k in range(source.shape[1]):
-            out[i, k] = source[r, k]
+def take_rows(source, begin, place, out):  # type: ignore[no-untyped-def]
+    """out[place[i]] = source[begin[i]:begin[i] + row length] with the type of `out`: gathering and widening in one pass."""
+    width = out.shape[1]
+    for i in range(len(begin)):
+        row, into = source[begin[i] : begin[i] + width], out[place[i]]
+        for k in range(width):
+            into[k] = row[k]
