@@ -168,7 +168,7 @@ def test_histogram_counts_every_document(finished: Run) -> None:
 def test_inspect_decodes_token_rows(finished: Run) -> None:
     found = inspect(finished.need("tokenize").files("train")[0], rows=2)
     assert found["kind"] == "tokens"
-    assert found["rows"][0]["documents"][0]["text"]
+    assert "".join(found["rows"][0]["documents"][0]["pieces"]).strip()
 
 
 class _Tags(HTMLParser):

@@ -17,6 +17,7 @@ from pipeline.core.rules import Rule
 from pipeline.core.schema import DOC_ID
 from pipeline.look.run import Run, rows_where, table_of
 from tokenize_stage.config import SPLITS
+from tokenize_stage.reader import parts_of_row
 
 
 def explain(run: Run, target: str) -> dict[str, Any]:
@@ -139,23 +140,22 @@ def _checks(curate: Dataset, key: Any, decisions: list[dict[str, Any]]) -> list[
 
 
 def token_rows(tokens: Dataset, doc_id: bytes) -> list[dict[str, Any]]:
-    """Where a document lies in the token shards: split, shard, row, [start, end) in the row."""
+    """Where a document lies in the token shards, from its first token on: split, shard, row, [start, end) in the row, and the
+    token of the document at which that begins."""
     found = []
     for split in SPLITS:
         for path in tokens.files(split):
-            table = pads.dataset(path).to_table(columns=["doc_ids", "doc_starts", "n_tokens"])
+            columns = ["doc_ids", "doc_starts", "doc_tokens", "n_tokens"]
+            table = pads.dataset(path).to_table(columns=columns)
             flat = table.column("doc_ids").combine_chunks()
             parents = pc.list_parent_indices(flat)
             hit = pc.equal(flat.flatten(), pa.scalar(doc_id, DOC_ID))
             for row in dict.fromkeys(parents.filter(hit).to_pylist()):
-                ids, starts = table["doc_ids"][row].as_py(), table["doc_starts"][row].as_py()
-                ends = [*starts[1:], table["n_tokens"][row].as_py()]
-                for i, each in enumerate(ids):
-                    if each == doc_id:
-                        found.append(
-                            {"split": split, "shard": int(path.stem), "row": row, "start": starts[i], "end": ends[i]}
-                        )
-    return found
+                for part in parts_of_row(table.slice(row, 1).to_pylist()[0]):
+                    if part["doc_id"] == doc_id:
+                        place = {k: part[k] for k in ("start", "end", "first_token")}
+                        found.append({"split": split, "shard": int(path.stem), "row": row, **place})
+    return sorted(found, key=lambda r: (r["first_token"], r["shard"], r["row"], r["start"]))
 
 
 def _similar(run: Run, target: str) -> str:

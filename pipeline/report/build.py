@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.cli.text import mib
 from pipeline.core.dataset import Dataset
-from pipeline.core.files import write_bytes
+from pipeline.core.files import read_json, write_bytes
 from pipeline.core.rules import Rule
 from pipeline.look.explain import rules_of
 from pipeline.look.representation import representation
@@ -46,6 +46,7 @@ def write_report(root: Path, out: Path) -> Path:
         kept=_kept(run),
         dropped=_dropped(run),
         tokenizer=_tokenizer(run),
+        compared=_compared(run),
         loss=_loss(run),
         steps=[(k, d) for k, d in run.steps.items()],
     )
@@ -171,6 +172,33 @@ def _tokenizer(run: Run) -> dict[str, Any] | None:
     vocabulary = json.loads((step.dir / "tokenizer" / "00000.json").read_text("utf-8"))["model"]["vocab"]
     longest = sorted(vocabulary, key=lambda t: (-len(t), t))[:24]
     return {"size": len(vocabulary), "longest": [t.replace("Ġ", "␣").replace("Ċ", "↵") for t in longest]}
+
+
+COMPARED = (
+    ("model", "model", "%s"),
+    ("entries", "vocabulary", "%d"),
+    ("bytes per token", "bytes_per_token", "%.3f"),
+    ("tokens per word", "tokens_per_word", "%.3f"),
+    ("unknown tokens", "unknown_share", "%.4f"),
+    ("entries never used", "unused", "%d"),
+    ("entries never reached", "unreached", "%d"),
+    ("Rényi efficiency", "renyi_efficiency", "%.3f"),
+    ("overlap with the first", "overlap", "%.3f"),
+)
+
+
+def _compared(run: Run) -> dict[str, Any] | None:
+    """What `winnow tokenizer eval --out RUN` found."""
+    path = run.root / "tokenizers.json"
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = read_json(path)
+    first = found["tokenizers"][0]["languages"][:8]
+    languages = [
+        {"name": row["name"], "values": [t["languages"][i]["bytes_per_token"] for t in found["tokenizers"]]}
+        for i, row in enumerate(first)
+    ]
+    return {**found, "rows": COMPARED, "languages": languages}
 
 
 def _loss(run: Run) -> Any:
