@@ -24,7 +24,7 @@ from tokenize_stage.vocabulary import byte_chars, facts_of, load_tokenizer, spel
 
 log = logging.getLogger(__name__)
 Ids = npt.NDArray[np.unsignedinteger[Any]]
-REMEMBERED = 1 << 20  # pre-tokens; with them the table takes 64 MiB
+REMEMBERED = 1 << 21  # pre-tokens; with them the table takes 64 MiB
 
 
 class Encoder(Protocol):

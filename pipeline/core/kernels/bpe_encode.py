@@ -1,7 +1,8 @@
 """Byte-pair encoding of texts: pre-tokens from a table of those met before, merged anew where one is not there.
 
-A slot of the table (see `words_table`) holds the key of a pre-token, and in its two values the number of its ids with the
-first four of them (28 bits each), or above four where they begin in a pool.
+A slot of the memory has two numbers. The key is a pre-token of at most seven bytes itself, with its length in the last byte,
+or a longer one's 63-bit hash (a million different ones share one with probability 5e-8). The value holds up to three ids of 20
+bits, or where more of them begin in a pool. Four slots fit into a line of the cache, which is what encoding waits for.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from pipeline.core.kernels.bytes import load8
 from pipeline.core.kernels.pretokens import PIECES, split_some
-from pipeline.core.kernels.words_table import grown, key_of, new_table, slot_of
 
-U0, U1, U4, U8, U32 = np.uint64(0), np.uint64(1), np.uint64(4), np.uint64(8), np.uint64(32)
-FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
-U20, U24, U28, U36 = np.uint64(20), np.uint64(24), np.uint64(28), np.uint64(36)
-ID = np.uint64(0xFFFFFFF)
-A = np.uint64(0x9E3779B97F4A7C15)
+U0, U1, U3, U7, U8, U16, U32, U56 = (np.uint64(n) for n in (0, 1, 3, 7, 8, 16, 32, 56))
+U4, U20, U24, U44 = (np.uint64(n) for n in (4, 20, 24, 44))
+ID = np.uint64(0xFFFFF)
+LONG = np.uint64(1) << np.uint64(63)  # marks the key of more than seven bytes
+IN_POOL = np.uint64(4)  # in the three lowest bits of a value, instead of a number of ids from 1 to 3
+A, B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 U_RANK = np.uint64(0xFFFFFF)
 NO_RANK = np.int64(1) << 24
 LEAST_NONE = NO_RANK << 7
 LAST = np.int64(1) << 40  # of a place without a pair
 LINEAR = 128  # bytes up to which the least rank is looked for among all places; 7 bits
-HOT = 1 << 14  # slots of the small table in front: 512 KiB
-SLACK = 4  # ids that may be written behind the last one
+HOT = 1 << 14  # slots of the small table in front: 256 KiB
+POOL_PLACE = np.uint64((1 << 40) - 1)
+SLACK = 3  # ids that may be written behind the last one
 MAX_IDS, MAX_MERGES = 1 << 20, 1 << 24
 
 
@@ -186,18 +189,66 @@ def _settle(heap, size, value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _remember(table, s, lo, hi, ids, n, pool, pool_size):  # type: ignore[no-untyped-def]
+def _rare_key(data, i, n):  # type: ignore[no-untyped-def]
+    """As `_key`: of few bytes at the end of a buffer, or of more than 16."""
+    if n <= U7:
+        key = n << U56
+        for k in range(n):
+            key |= np.uint64(data[i + np.uint64(k)]) << np.uint64(8 * k)
+        return key
+    h = n * B
+    k, end = i, i + n
+    while k + U8 <= end:
+        h = (h ^ load8(data, k)) * A
+        h ^= h >> U32
+        k += U8
+    h = (h ^ load8(data, end - U8)) * B  # overlaps what came before: no byte is left out
+    return (h ^ (h >> U32)) | LONG
+
+
+@njit(cache=True, inline="always")
+def _key(data, i, n, room):  # type: ignore[no-untyped-def]
+    """The key of the n bytes at i; `room` = len(data) as uint64."""
+    if n <= U7:
+        if i + U8 <= room:
+            return (load8(data, i) & ((U1 << (n << U3)) - U1)) | (n << U56)
+    elif n <= U16:
+        h = ((n * B) ^ load8(data, i)) * A
+        h ^= h >> U32
+        h = (h ^ load8(data, i + n - U8)) * B
+        return (h ^ (h >> U32)) | LONG
+    return _rare_key(data, i, n)
+
+
+@njit(cache=True, inline="always")
+def _slot(key, mask):  # type: ignore[no-untyped-def]
+    h = key * A
+    return (h ^ (h >> U32)) & mask
+
+
+@njit(cache=True)
+def _grown(table):  # type: ignore[no-untyped-def]
+    """The same memory in twice the room."""
+    out = np.zeros((2 * len(table), 2), np.uint64)
+    mask = np.uint64(len(out) - 1)
+    for i in range(len(table)):
+        if table[i, 1]:
+            s = _slot(table[i, 0], mask)
+            while out[s, 1]:
+                s = (s + U1) & mask
+            out[s, 0], out[s, 1] = table[i, 0], table[i, 1]
+    return out
+
+
+@njit(cache=True)
+def _remember(table, s, key, ids, n, pool, pool_size):  # type: ignore[no-untyped-def]
     """Fill slot s with ids[:n]; returns (pool, pool_size)."""
-    first = second = np.uint64(0)
-    if n <= 4:
-        first = np.uint64(ids[0]) << U8
+    if n <= 3:
+        value = np.uint64(n) | (np.uint64(ids[0]) << U4)
         if n > 1:
-            first |= np.uint64(ids[1]) << U36
+            value |= np.uint64(ids[1]) << U24
         if n > 2:
-            second = np.uint64(ids[2])
-        if n > 3:
-            second |= np.uint64(ids[3]) << U28
-        first |= np.uint64(n)
+            value |= np.uint64(ids[2]) << U44
     else:
         if pool_size + n > len(pool):
             more = np.empty(2 * (len(pool) + n), np.uint32)
@@ -205,36 +256,36 @@ def _remember(table, s, lo, hi, ids, n, pool, pool_size):  # type: ignore[no-unt
             pool = more
         for k in range(n):
             pool[pool_size + k] = ids[k]
-        first = np.uint64(255) | (np.uint64(n) << U8)
-        second = np.uint64(pool_size)
+        value = IN_POOL | (np.uint64(pool_size) << U4) | (np.uint64(n) << U44)
         pool_size += n
-    table[s, 0], table[s, 1], table[s, 2], table[s, 3] = lo, hi, first, second
+    table[s, 0], table[s, 1] = key, value
     return pool, pool_size
 
 
 @njit(cache=True)
-def _recall(table, hot, data, at, ends, n, first, second):  # type: ignore[no-untyped-def]
-    """Values of n pre-tokens, the first of which begins at `at`, where the first slot that it may have is its own; else 0.
+def _recall(table, hot, data, at, ends, n, keys, found):  # type: ignore[no-untyped-def]
+    """Keys of n pre-tokens, the first of which begins at `at`, and values where the first slot that one may have is its own,
+    else 0.
 
-    `hot` is a small table that holds, in each slot, the pre-token that was met last of those that fall there: the common ones
+    `hot` is a small memory that holds, in each slot, the pre-token that was met last of those that fall there: the common ones
     are found in it, near the processor. Reads do not wait for one another, as those of one search after the other would.
     """
     mask, near, room = np.uint64(len(table) - 1), np.uint64(len(hot) - 1), np.uint64(len(data))
     for k in range(n):
         end = ends[k]
-        lo, hi = key_of(data, at, end - at, room)
-        s = slot_of(lo, hi, FULL)
-        h = s & near
-        if hot[h, 0] == lo and hot[h, 1] == hi:
-            first[k], second[k] = hot[h, 2], hot[h, 3]
+        key = _key(data, at, end - at, room)
+        keys[k] = key
+        h = key * A
+        h ^= h >> U32
+        s = h & near
+        if hot[s, 0] == key:
+            found[k] = hot[s, 1]
         else:
-            s &= mask
-            if table[s, 0] == lo and table[s, 1] == hi:
-                one, two = table[s, 2], table[s, 3]
-                hot[h, 0], hot[h, 1], hot[h, 2], hot[h, 3] = lo, hi, one, two
-                first[k], second[k] = one, two
-            else:
-                first[k] = U0
+            h &= mask
+            value = table[h, 1] if table[h, 0] == key else U0
+            found[k] = value
+            if value:
+                hot[s, 0], hot[s, 1] = key, value
         at = end
 
 
@@ -256,34 +307,31 @@ def encode(  # type: ignore[no-untyped-def]
     """
     n_docs = len(offsets) - 1
     ends = np.empty(n_docs, np.int64)
-    room = np.uint64(len(data))
     o = np.uint64(0)
     mask = np.uint64(len(table) - 1)
     pieces = np.empty(PIECES, np.uint64)
-    firsts, seconds = np.empty(PIECES, np.uint64), np.empty(PIECES, np.uint64)
-    hot = np.zeros((HOT, 4), np.uint64)
+    word_keys, found = np.empty(PIECES, np.uint64), np.empty(PIECES, np.uint64)
+    hot = np.zeros((HOT, 2), np.uint64)
     ids, work = np.empty(LINEAR, np.int64), np.empty((3, LINEAR), np.int64)
     for d in range(n_docs):
         place, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
         while place < end:
             i = place
             n_pieces, place = split_some(data, place, end, classes, rule, pieces)
-            _recall(table, hot, data, i, pieces, n_pieces, firsts, seconds)
+            _recall(table, hot, data, i, pieces, n_pieces, word_keys, found)
             for p in range(n_pieces):
                 j = pieces[p]
-                first, second = firsts[p], seconds[p]
-                count = first & np.uint64(255)
-                if count - U1 < U4:  # always four, of which `count` count: no branch to guess
-                    out[o] = (first >> U8) & ID
-                    out[o + U1] = (first >> U36) & ID
-                    out[o + np.uint64(2)] = second & ID
-                    out[o + np.uint64(3)] = (second >> U28) & ID
+                value = found[p]
+                count = value & U7
+                if count - U1 < U3:  # always three, of which `count` count: no branch to guess
+                    out[o] = (value >> U4) & ID
+                    out[o + U1] = (value >> U24) & ID
+                    out[o + U1 + U1] = value >> U44
                     o += count
                     i = j
                     continue
-                lo, hi = key_of(data, i, j - i, room)
-                s = slot_of(lo, hi, mask)
-                while table[s, 1] and (table[s, 0] != lo or table[s, 1] != hi):
+                s = _slot(word_keys[p], mask)
+                while table[s, 1] and table[s, 0] != word_keys[p]:
                     s = (s + U1) & mask
                 if not table[s, 1]:
                     n = np.int64(j - i)
@@ -299,23 +347,22 @@ def encode(  # type: ignore[no-untyped-def]
                         out[o + np.uint64(k)] = ids[k]
                     o += np.uint64(n)
                     if used < most:
-                        pool, pool_size = _remember(table, s, lo, hi, ids, n, pool, pool_size)
+                        pool, pool_size = _remember(table, s, word_keys[p], ids, n, pool, pool_size)
                         used += 1
-                        if 2 * used > len(table):
-                            table = grown(table)
+                        if 3 * used > 2 * len(table):
+                            table = _grown(table)
                             mask = np.uint64(len(table) - 1)
                 else:
-                    first, second = table[s, 2], table[s, 3]
-                    count = first & np.uint64(255)
-                    if count <= U4:
-                        out[o] = (first >> U8) & ID
-                        out[o + U1] = (first >> U36) & ID
-                        out[o + np.uint64(2)] = second & ID
-                        out[o + np.uint64(3)] = (second >> U28) & ID
-                    else:
-                        count = first >> U8
+                    value = table[s, 1]
+                    count = value & U7
+                    if count == IN_POOL:
+                        count, begin = value >> U44, (value >> U4) & POOL_PLACE
                         for k in range(count):
-                            out[o + np.uint64(k)] = pool[second + np.uint64(k)]
+                            out[o + np.uint64(k)] = pool[begin + np.uint64(k)]
+                    else:
+                        out[o] = (value >> U4) & ID
+                        out[o + U1] = (value >> U24) & ID
+                        out[o + U1 + U1] = value >> U44
                     o += count
                 i = j
         ends[d] = np.int64(o)
@@ -330,24 +377,24 @@ def new_memory(words, offsets, ids, known):  # type: ignore[no-untyped-def]
         words, offsets: their bytes. ids: int64, one for each: a tokenizer that takes a pre-token whole if it has it.
         known: how many of them.
     """
-    table, used = new_table(1 << 16), 0
+    table, used = np.zeros((1 << 16, 2), np.uint64), 0
     pool, pool_size = np.empty(1 << 12, np.uint32), 0
     room = np.uint64(len(words))
     one = np.empty(1, np.int64)
     for w in range(known):
         at = np.uint64(offsets[w])
-        lo, hi = key_of(words, at, np.uint64(offsets[w + 1]) - at, room)
+        key = _key(words, at, np.uint64(offsets[w + 1]) - at, room)
         mask = np.uint64(len(table) - 1)
-        s = slot_of(lo, hi, mask)
-        while table[s, 1] and (table[s, 0] != lo or table[s, 1] != hi):
+        s = _slot(key, mask)
+        while table[s, 1] and table[s, 0] != key:
             s = (s + U1) & mask
         if table[s, 1]:
             continue
         one[0] = ids[w]
-        pool, pool_size = _remember(table, s, lo, hi, one, 1, pool, pool_size)
+        pool, pool_size = _remember(table, s, key, one, 1, pool, pool_size)
         used += 1
-        if 2 * used > len(table):
-            table = grown(table)
+        if 3 * used > 2 * len(table):
+            table = _grown(table)
     return table, used, pool, pool_size
 
 
