@@ -78,7 +78,17 @@ def text_dedup(source: Path, out: Path) -> tuple[float, str]:
 
 def peak_bytes() -> int:
     """Most memory that this process has had. (`ru_maxrss` begins with that of the process that started it.)"""
-    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
+    return _status("VmHWM")
+
+
+def forget_peak() -> int:
+    """Count the peak from now on; returns the memory in use."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def _status(name: str) -> int:
+    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(name))
     return int(line.split()[1]) * 1024
 
 

@@ -36,7 +36,7 @@ os.environ["RAYON_NUM_THREADS"] = "1"
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dedup_side import peak_bytes
+from dedup_side import forget_peak, peak_bytes
 from tokenizers import pre_tokenizers, trainers
 from tokenizers.models import BPE
 
@@ -101,7 +101,7 @@ def training(texts: list[str], documents: Dataset, args: argparse.Namespace, fol
         print(f" split {split}")
         # all documents but a handful: winnow trains on the train side alone, the peers get the same texts
         sets = [f"tokenize.vocab_size={args.vocab}", f'tokenize.split="{split}"', "tokenize.validation_fraction=1e-9"]
-        before = peak_bytes()
+        before = forget_peak()
         with session(folder / f"train-{split}", sets) as s:
             seconds, step = cpu(partial(s.tokenizer, documents))
         grown = peak_bytes() - before
@@ -125,10 +125,13 @@ def training(texts: list[str], documents: Dataset, args: argparse.Namespace, fol
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
+        before = forget_peak()
         theirs, _ = cpu(partial(reference.train_from_iterator, iter(texts), trainer))
+        their_peak = (peak_bytes() - before) / 2**20
         spec = json.loads(reference.to_str())["model"]
         same = set(spellings(reference)) - {b""} == vocabulary
         _trained(version("tokenizers"), theirs, seconds, same, spec["merges"] == merges)
+        print(f"  {'':<22}its peak over before {their_peak:.0f} MiB")
         if split == "cl100k" and installed("rustbpe"):
             import rustbpe
 
