@@ -154,14 +154,14 @@ def compile_all() -> None:
     compile_curation()
     text = "Some words that stand twice in one text, and in another one too.\n"
     gates = 'curate.gates=["exact_substrings", "exact", "minhash"]'
-    with TemporaryDirectory(prefix="winnow-") as name:  # the whole way with two texts, for the kernels of grouping
+    with TemporaryDirectory(prefix="winnow-") as name:  # the whole way with some texts, for the kernels of grouping and tokens
         folder = Path(name)
-        rows = [{"text": text * n} for n in (2, 3)]
-        (folder / "two.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+        rows = [{"text": f"{n} {text * 2}"} for n in range(40)]
+        (folder / "few.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
         sets = [gates, "curate.exact_substrings.min_tokens=200"]
         sets += ["tokenize.vocab_size=300", "tokenize.validation_fraction=0.5", "tokenize.row_tokens=16"]
         with open_session(None, sets, 1, True, {"curate": folder / "out"}) as session:
-            kept = session.curate(session.documents([folder / "two.jsonl"]))
+            kept = session.curate(session.documents([folder / "few.jsonl"]))
             made = session.tokenizer(kept)
             session.tokenize(kept, made.dir / "tokenizer" / "00000.json")
     print(f"compiled kernels are in place ({time.monotonic() - began:.0f} s)")
