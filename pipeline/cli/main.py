@@ -156,7 +156,7 @@ def compile_all() -> None:
     gates = 'curate.gates=["exact_substrings", "exact", "minhash"]'
     with TemporaryDirectory(prefix="winnow-") as name:  # the whole way with some texts, for the kernels of grouping and tokens
         folder = Path(name)
-        rows = [{"text": f"{n} {text * 2}"} for n in range(40)]
+        rows = [{"text": " ".join(f"word{n}x{i}" for i in range(40)) + text} for n in [*range(40), 0]]
         (folder / "few.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
         sets = [gates, "curate.exact_substrings.min_tokens=200"]
         sets += ["tokenize.vocab_size=300", "tokenize.validation_fraction=0.5", "tokenize.row_tokens=16"]
