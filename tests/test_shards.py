@@ -254,7 +254,7 @@ def test_a_step_leads_to_its_documents(finished: Run) -> None:
         batch_of_step(finished.need("tokenize").dir, 1)
 
 
-def test_inspect_shows_tokens_documents_and_checksum(plain: Run) -> None:
+def test_inspect_shows_tokens_documents_and_checksum(plain: Run, tmp_path: Path) -> None:
     path = plain.need("tokenize").files("train")[0]
     found = look_at_shard(path, rows=2)
     step = plain.need("tokenize")
@@ -267,6 +267,10 @@ def test_inspect_shows_tokens_documents_and_checksum(plain: Run) -> None:
         for part in row["documents"]:
             text = "".join(t for t in part["pieces"] if not t.startswith("<"))
             assert any(text in whole for whole in texts)
+    other = tmp_path / "other.json"
+    other.write_text(tokenizer_file(plain.need("tokenizer")).read_text() + "\n")
+    with pytest.raises(UsageError, match="not the tokenizer that made"):
+        look_at_shard(path, tokenizer=other)
     shown = winnow("inspect", path, "--rows", 1).stdout
     assert [w in shown for w in ("as the manifest says", "a.jsonl", "|", "most frequent")] == [True] * 4
 

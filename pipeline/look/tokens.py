@@ -12,20 +12,25 @@ import pyarrow.parquet as pq
 
 from pipeline.core.dataset import Dataset, is_dataset, open_dataset
 from pipeline.core.errors import UsageError
-from pipeline.core.files import read_json, sha256_file
+from pipeline.core.files import sha256_file
 from pipeline.look.run import Run, open_run
 
 FREQUENT = 20
 
 
-def tokenizer_near(path: Path, given: Path | None) -> Path | None:
-    """The tokenizer.json of a token shard: the one given, or that of the run around it."""
+def tokenizer_of(path: Path, given: Path | None, digest: str) -> Path | None:
+    """The tokenizer.json that made a token shard: the one given, or one of the run around it with that sha256.
+
+    Raises: UsageError if the one given is another.
+    """
     if given is not None:
+        if sha256_file(given) != digest:
+            raise UsageError(f"{given}: not the tokenizer that made {path} (its sha256 begins with {digest[:12]}).")
         return given
     for run in path.resolve().parents:
         if (run / "run.json").is_file():
-            name = read_json(run / "run.json")["steps"].get("tokenizer")
-            return run / name / "tokenizer" / "00000.json" if name else None
+            files = sorted(run.glob("tokenizer-*/tokenizer/00000.json"))
+            return next((f for f in files if sha256_file(f) == digest), None)
     return None
 
 
@@ -54,7 +59,7 @@ def look_at_shard(path: Path, *, rows: int = 5, tokenizer: Path | None = None) -
             ids, real = _ids(batch.column("tokens"), metadata), np.asarray(batch.column("n_tokens"))
             counts += np.bincount(ids[np.arange(width)[None, :] < real[:, None]], minlength=size)
         first = next(f.iter_batches(batch_size=rows), None) if rows and n_rows else None
-    found = tokenizer_near(path, tokenizer)
+    found = tokenizer_of(path, tokenizer, metadata["winnow.tokenizer_sha256"])
     words = spellings(load_tokenizer(found)) if found else None
     real, starts = np.asarray(table["n_tokens"]), table["doc_starts"].combine_chunks()
     flat = np.asarray(starts.values) if len(starts) else np.zeros(0, np.int64)
