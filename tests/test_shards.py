@@ -238,10 +238,10 @@ def test_two_bytes_a_token(plain: Run) -> None:
 def test_a_step_leads_to_its_documents(finished: Run) -> None:
     batch = batch_of_step(finished.root, 2)
     trained = finished.need("train").params
-    rows = int(trained.get("batch_rows", 0) or trained["config"]["batch_rows"])
+    rows = int(trained["batch_rows"])
     assert len(batch["rows"]) == rows
     assert batch["position"] == rows
-    ids, real = TokenShards(finished.need("tokenize"), "train", seed=int(trained.get("seed", 0))).take(rows, rows)
+    ids, real = TokenShards(finished.need("tokenize"), "train", seed=int(trained["seed"])).take(rows, rows)
     tokenizer = load_tokenizer(tokenizer_file(finished.need("tokenizer")))
     texts = dict(zip(*(table_of(finished.need("curate"), "data")[c].to_pylist() for c in ("url", "text")), strict=True))
     for parts, row, n in zip(batch["rows"], ids, real, strict=True):

@@ -30,20 +30,20 @@ from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset, Source, is_dataset, open_dataset
 from pipeline.core.errors import BooksError, StepError, UsageError
 from pipeline.core.executor import Executor
-from pipeline.core.files import LEVEL, atomic, sha256_file, write_parquet
+from pipeline.core.files import atomic, sha256_file, write_parquet
 from pipeline.core.ranges import rows_between
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
 from tokenize_stage.config import SPLITS, TokenizeConfig
 from tokenize_stage.encode import choose_encoder, dtype_of, encoder_of
 from tokenize_stage.mix import Group, epochs, times
-from tokenize_stage.pack import Packed, pack
+from tokenize_stage.pack import pack
+from tokenize_stage.rows import rows_table, write_rows
 from tokenize_stage.vocabulary import end_of_text, facts_of, load_tokenizer
 
 VERSION = 2
 BATCH_ROWS = 1_000
 SAMPLE_CHARS = 200_000  # that encoders are compared on, besides what one more batch has
-GROUP_BYTES = 1 << 18  # of the tokens in a row group, about: what a reader shuffles by
 DOCUMENTS = pa.schema(
     [
         pa.field("doc_id", DOC_ID, nullable=False),
@@ -322,21 +322,6 @@ def _place_of(order: npt.NDArray[np.uint64], files: npt.NDArray[np.int64]) -> np
     return found
 
 
-def row_schema(row_tokens: int, itemsize: int, metadata: dict[str, str]) -> pa.Schema:
-    """Schema of a token shard."""
-    return pa.schema(
-        [
-            pa.field("tokens", pa.binary(row_tokens * itemsize), nullable=False),
-            pa.field("n_tokens", pa.int32(), nullable=False),
-            ("doc_ids", pa.list_(DOC_ID)),
-            ("doc_starts", pa.list_(pa.int32())),  # where each document's part begins in the row
-            ("doc_tokens", pa.list_(pa.int32())),  # which token of the document that is
-            ("doc_sources", pa.list_(pa.string())),
-        ],
-        metadata=metadata,
-    )
-
-
 @dataclass(frozen=True)
 class Gathered:
     """The documents of one output file in their order.
@@ -449,58 +434,3 @@ def documents_of(tokens: Dataset, split: str) -> Iterator[Gathered]:
     routes, documents, ids = routed.files("routes"), encoded.files("documents"), encoded.files("ids")
     for path in tokens.files(split):
         yield _gather(routes, documents, ids, int(path.stem), dtype)
-
-
-def rows_table(
-    rows: npt.NDArray[np.unsignedinteger[Any]],
-    packed: Packed,
-    doc_ids: npt.NDArray[np.uint64],
-    sources: pa.Array,
-    order: npt.NDArray[np.int64],
-    metadata: dict[str, str],
-) -> pa.Table:
-    """Rows with what is in them. `order[i]` is the row of `packed` that comes i-th."""
-    place = np.empty(packed.rows, np.int64)
-    place[order] = np.arange(packed.rows)
-    pieces = packed.pieces[np.argsort(place[packed.pieces[:, 3]], kind="stable")]
-    where = place[pieces[:, 3]]
-    offsets = pa.array(np.searchsorted(where, np.arange(packed.rows + 1)).astype(np.int32))
-    real = np.bincount(where, weights=pieces[:, 2], minlength=packed.rows).astype(np.int32)
-    docs = np.ascontiguousarray(doc_ids[pieces[:, 0]])
-    itemsize = rows.dtype.itemsize
-    schema = row_schema(packed.row_tokens, itemsize, metadata)
-    tokens = pa.FixedSizeBinaryArray.from_buffers(
-        schema.field("tokens").type, packed.rows, [None, pa.py_buffer(np.ascontiguousarray(rows))]
-    )
-    ids = pa.FixedSizeBinaryArray.from_buffers(DOC_ID, len(docs), [None, pa.py_buffer(docs)])
-    return pa.table(
-        [
-            tokens,
-            pa.array(real),
-            pa.ListArray.from_arrays(offsets, ids),
-            pa.ListArray.from_arrays(offsets, pa.array(pieces[:, 4].astype(np.int32))),
-            pa.ListArray.from_arrays(offsets, pa.array(pieces[:, 1].astype(np.int32))),
-            pa.ListArray.from_arrays(offsets, sources.take(pa.array(pieces[:, 0]))),
-        ],
-        schema=schema,
-    )
-
-
-def write_rows(path: Path, table: pa.Table) -> None:
-    """Write a token shard: the tokens plain and in one page per row group, so that a reader finds them in the mapped file."""
-    width = table.schema.field("tokens").type.byte_width
-    group = min(max(GROUP_BYTES // width, 64), 1_024)
-    beside = [f"{n}.list.element" for n in ("doc_ids", "doc_starts", "doc_tokens", "doc_sources")]
-    with (
-        atomic(path) as tmp,
-        pq.ParquetWriter(
-            tmp,
-            table.schema,
-            compression={"tokens": "none", "n_tokens": "zstd", **dict.fromkeys(beside, "zstd")},
-            compression_level={"n_tokens": LEVEL, **dict.fromkeys(beside, LEVEL)},
-            use_dictionary=["doc_sources.list.element"],
-            write_statistics=["n_tokens"],
-            data_page_size=1 << 30,
-        ) as writer,
-    ):
-        writer.write_table(table, row_group_size=group)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
@@ -54,16 +53,13 @@ class TokenDataset(IterableDataset[dict[str, torch.Tensor]]):
         last = None if self.epochs is None else self.epochs * shards.rows
         position = self.position + mine * step
         while last is None or position < last:
-            (batch,) = _first(
-                shards.batches(self.batch_rows, position=position, rank=self.rank, world=self.world, epochs=self.epochs)
+            parts = shards.batches(
+                self.batch_rows, position=position, rank=self.rank, world=self.world, epochs=self.epochs
             )
+            batch = next(parts)
             yield {
                 "input_ids": torch.from_numpy(batch.ids),
                 "n_tokens": torch.from_numpy(batch.n_tokens.copy()),
                 "position": torch.tensor(batch.position),
             }
             position += workers * step
-
-
-def _first(batches: Iterator[Any]) -> Iterator[Any]:
-    yield next(batches)

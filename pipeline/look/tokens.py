@@ -155,12 +155,11 @@ def batch_of_step(path: Path, step: int, *, batch_rows: int = 0, world: int = 1)
     run: Run | None = open_run(path) if (path / "run.json").is_file() else None
     tokens = run.need("tokenize") if run else open_dataset(path)
     trained = run.get("train") if run else None
-    rows = batch_rows or (int(trained.params["config"]["batch_rows"]) if trained and "config" in trained.params else 0)
-    rows = rows or (int(trained.params.get("batch_rows", 0)) if trained else 0)
+    config = trained.params if trained else {}
+    rows = batch_rows or int(config.get("batch_rows", 0))
     if step < 1 or rows < 1:
         raise UsageError(f"{path}: step {step} with {rows} rows a step: give --step 1 or more, and --batch-rows.")
-    seed = int(trained.params.get("seed", 0)) if trained else 0
-    shards = TokenShards(tokens, "train", seed=seed)
+    shards = TokenShards(tokens, "train", seed=int(config.get("seed", 0)))
     start = (step - 1) * rows * world
     found = shards.documents(start, rows * world)
     urls = _urls(run, {p["doc_id"] for row in found for p in row}) if run else {}

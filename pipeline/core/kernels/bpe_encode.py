@@ -76,6 +76,17 @@ def byte_pairs(byte_ids, pairs):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def _close_up(ids, n, after):  # type: ignore[no-untyped-def]
+    """Move the ids that are left of a linked list of n to the front; returns how many there are."""
+    left = k = 0
+    while k < n:
+        ids[left] = ids[k]
+        left += 1
+        k = after[k]
+    return left
+
+
+@njit(cache=True)
 def _merge_short(data, i, n, ids, work, byte_ids, two_bytes, pairs, made):  # type: ignore[no-untyped-def]
     """Ids of the n <= LINEAR bytes at i, into `ids`: the least rank is merged first, of equal ones the leftmost; returns how
     many there are.
@@ -112,12 +123,7 @@ def _merge_short(data, i, n, ids, work, byte_ids, two_bytes, pairs, made):  # ty
         p = before[at]
         if p >= 0:
             ranks[p] = (_rank_of(ids[p], ids[at], pairs) << 7) | p
-    left = k = 0
-    while k < n:
-        ids[left] = ids[k]
-        left += 1
-        k = after[k]
-    return left
+    return _close_up(ids, n, after)
 
 
 @njit(cache=True)
@@ -154,12 +160,7 @@ def _merge_long(ids, n, pairs, made):  # type: ignore[no-untyped-def]
             rank = _rank_of(ids[before[k]], ids[k], pairs)
             if rank < NO_RANK:
                 size = _push(heap, size, (rank << 32) | before[k])
-    left = k = 0
-    while k < n:
-        ids[left] = ids[k]
-        left += 1
-        k = after[k]
-    return left
+    return _close_up(ids, n, after)
 
 
 @njit(cache=True)

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from pipeline.core.kernels.bytes import load8
+from pipeline.core.kernels.split import CASE, FROM_A, HIGH, ONES, PAST_Z, SEVEN
 
 # Bits of the table of classes
 LETTER, NUMBER, SPACE, UPPER, LOWER, BREAK, DENSE, SCRIPTIO = (1 << i for i in range(8))
@@ -22,11 +23,7 @@ GPT2, CL100K, O200K = 0, 1, 2
 FAMILY, DIGITS, MARKS_TAKE_BREAKS, INDENT, DENSE_RUN, SCRIPTIO_RUN = range(6)
 
 U0, U1, U2, U3, U7, U8 = (np.uint64(n) for n in (0, 1, 2, 3, 7, 8))
-HIGH = np.uint64(0x8080808080808080)
-SEVEN = np.uint64(0x7F7F7F7F7F7F7F7F)
-ONES = np.uint64(0x0101010101010101)
-CASE = np.uint64(0x2020202020202020)
-FROM_A, PAST_Z = np.uint64(0x1F) * ONES, np.uint64(0x05) * ONES
+U_BYTE = np.uint64(0xFF)
 PIECES = 1024  # pre-tokens that are found in one go
 LONG_S = 0x17F  # the one letter beyond ASCII that equals a letter of a contraction when case is ignored
 
@@ -63,18 +60,18 @@ def _wide_class(data, i, end, classes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _ascii_letters(data, i, end):  # type: ignore[no-untyped-def]
-    """Place of the first byte from i on that is no ASCII letter."""
+def _letters(data, i, end, case):  # type: ignore[no-untyped-def]
+    """Place of the first byte from i on that is no ASCII letter; with 0 as `case` instead of CASE no small one."""
     while i + U8 <= end:
         block = load8(data, i)
-        cased = (block & SEVEN) | CASE
-        stops = ~((cased + FROM_A) & ~(cased + PAST_Z) & ~block) & HIGH
+        low = (block & SEVEN) | case
+        stops = ~((low + FROM_A) & ~(low + PAST_Z) & ~block) & HIGH
         if stops != U0:
             lowest = stops & (~stops + U1)
             return i + (((((lowest >> U7) - U1) & ONES) * ONES) >> np.uint64(56))
         i += U8
     while i < end:
-        b = data[i] | np.uint8(0x20)
+        b = data[i] | np.uint8(case & U_BYTE)
         if b < np.uint8(97) or b > np.uint8(122):
             break
         i += U1
@@ -249,24 +246,6 @@ def pretoken_end(data, i, end, classes, rule):  # type: ignore[no-untyped-def]
     return _blank_end(data, i, end, classes, True, rule[INDENT] != 0)
 
 
-@njit(cache=True, inline="always")
-def _lower_letters(data, i, end):  # type: ignore[no-untyped-def]
-    """Place of the first byte from i on that is no ASCII letter in lower case."""
-    while i + U8 <= end:
-        block = load8(data, i)
-        low = block & SEVEN
-        stops = ~((low + FROM_A) & ~(low + PAST_Z) & ~block) & HIGH
-        if stops != U0:
-            lowest = stops & (~stops + U1)
-            return i + (((((lowest >> U7) - U1) & ONES) * ONES) >> np.uint64(56))
-        i += U8
-    while i < end:
-        if data[i] < np.uint8(97) or data[i] > np.uint8(122):
-            break
-        i += U1
-    return i
-
-
 @njit(cache=True)
 def split_some(data, i, end, classes, rule, out):  # type: ignore[no-untyped-def]
     """Fill `out` (uint64) with the ends of the pre-tokens of data[i:end]; returns (how many, where it stopped).
@@ -291,12 +270,12 @@ def split_some(data, i, end, classes, rule, out):  # type: ignore[no-untyped-def
                     kind = letter
             if kind & letter:
                 if family != O200K:
-                    stop = _ascii_letters(data, k + U1, end)
+                    stop = _letters(data, k + U1, end, CASE)
                     if stop == end or data[stop] < low:
                         j = stop
                 else:
                     capital = data[k] < np.uint8(97)
-                    stop = _lower_letters(data, k + U1, end)
+                    stop = _letters(data, k + U1, end, U0)
                     if stop == end or (
                         data[stop] < low
                         and data[stop] != 39
