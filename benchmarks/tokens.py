@@ -253,7 +253,7 @@ def _all(encoder: Any, batches: list[TextBatch]) -> None:
 def _forget() -> None:
     from tokenize_stage import encode, vocabulary
 
-    for cached in (encode._encoder, encode._parts, vocabulary._facts):
+    for cached in (encode._encoder, encode._parts, vocabulary._facts, vocabulary._tokenizer):
         cached.cache_clear()
 
 

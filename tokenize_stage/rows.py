@@ -14,7 +14,7 @@ from pipeline.core.files import LEVEL, atomic
 from pipeline.core.schema import DOC_ID
 from tokenize_stage.pack import Packed
 
-GROUP_BYTES = 1 << 18  # of the tokens in a row group, about: what a reader shuffles by
+GROUP_BYTES = 1 << 19  # of the tokens in a row group, about: what a reader shuffles by
 
 
 def row_schema(row_tokens: int, itemsize: int, metadata: dict[str, str]) -> pa.Schema:

@@ -43,7 +43,7 @@ from tokenize_stage.vocabulary import end_of_text, facts_of, load_tokenizer
 
 VERSION = 2
 BATCH_ROWS = 1_000
-SAMPLE_CHARS = 200_000  # that encoders are compared on, besides what one more batch has
+SAMPLE_CHARS = 100_000  # that encoders are compared on, besides what one more batch has
 DOCUMENTS = pa.schema(
     [
         pa.field("doc_id", DOC_ID, nullable=False),

@@ -74,10 +74,16 @@ def bpe_tokenizer(
 def load_tokenizer(path: Path) -> Tokenizer:
     """Read a tokenizer.json; special tokens count as ordinary text where they occur in a text.
 
-    A page that shows `<|endoftext|>` must not end a document.
+    A page that shows `<|endoftext|>` must not end a document. The same object comes again in the same process: do not change
+    it.
 
     Raises: DataError if it is none.
     """
+    return _tokenizer(path, sha256_file(path))
+
+
+@lru_cache(maxsize=8)
+def _tokenizer(path: Path, digest: str) -> Tokenizer:
     try:
         made = Tokenizer.from_str(path.read_text("utf-8"))
     except Exception as error:
