@@ -182,8 +182,8 @@ def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argpar
         cold.append(cpu(partial(_all, encoder, batches))[0])
         warm.append(cpu(partial(_all, encoder, batches))[0])
     alone, again = statistics.median(cold), statistics.median(warm)
-    print(f"  {'winnow, to shards':<26}{size / whole:>7.1f} MB/s of CPU, Parquet to packed Parquet")
-    print(f"  {'winnow, ids alone':<26}{size / alone:>7.1f} MB/s; {size / again:.1f} once pre-tokens are known")
+    print(f"  {'winnow, to shards':<32}{size / whole:>7.1f} MB/s of CPU, Parquet to packed Parquet")
+    print(f"  {'winnow, ids alone':<32}{size / alone:>7.1f} MB/s; {size / again:.1f} once pre-tokens are known")
     ids = np.concatenate([encoder.encode(b)[0] for b in batches])
     reference = load_tokenizer(tokenizer)
 
@@ -191,7 +191,7 @@ def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argpar
         same = np.array_equal(np.asarray(found, np.int64), ids[: len(found)].astype(np.int64)) if len(found) else False
         ratio = megabytes / seconds
         print(
-            f"  {name:<26}{ratio:>7.1f} MB/s   winnow to shards {size / whole / ratio:.1f} x, ids alone "
+            f"  {name:<32}{ratio:>7.1f} MB/s   winnow to shards {size / whole / ratio:.1f} x, ids alone "
             f"{size / alone / ratio:.1f} x; ids equal: {same}"
         )
 
@@ -221,7 +221,7 @@ def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argpar
             seconds, found = cpu(call)
             if seconds < best[0]:
                 best = (seconds, name, found)
-        row(f"tiktoken {best[1]}"[:26], best[0], size, np.asarray(best[2]) + first)
+        row(f"tiktoken {best[1]}", best[0], size, np.asarray(best[2]) + first)
     if installed("gigatoken"):
         import gigatoken
 
