@@ -239,9 +239,21 @@ def test_what_the_kernel_does_not_know_is_left_to_tokenizers(
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps({**json.loads(tokenizer_files["gpt2"].read_text()), **change}))
     encoder, reason = choose_encoder(path, ["The garden in spring."])
-    assert encoder.name == "tokenizers"
+    assert encoder.name != "kernel"
     assert why in reason
     assert why in str(parts_of(path))
+
+
+def test_fastokens_takes_what_the_kernel_does_not_know(tokenizer_files: dict[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("fastokens", reason="fastokens is not installed")
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({**json.loads(tokenizer_files["cl100k"].read_text()), "normalizer": {"type": "NFC"}}))
+    texts = ["e\u0301 garden", f"x {EOS}", "", "日本 12345"]
+    encoder, reason = choose_encoder(path, texts)
+    assert encoder.name == "fastokens"
+    assert "normalizer" in reason
+    found, expected = encoder.encode(TextBatch(texts)), encoder_of(path, "tokenizers").encode(TextBatch(texts))
+    assert [x.tolist() for x in found] == [x.tolist() for x in expected]
 
 
 def test_other_ids_than_those_of_tokenizers_are_not_used(
@@ -257,7 +269,7 @@ def test_other_ids_than_those_of_tokenizers_are_not_used(
     wrong = splits.Split("cl100k", SPLITS["cl100k"].pattern, "", SPLITS["digits"].numbers)
     monkeypatch.setattr(encode, "split_of_pattern", lambda pattern: wrong)
     encoder, reason = choose_encoder(path, ["No number here.", "1234567", "the"])
-    assert encoder.name == "tokenizers"
+    assert encoder.name != "kernel"
     assert "'1234567'" in reason
     assert "the kernel is not used" in caplog.text
 

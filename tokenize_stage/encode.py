@@ -1,8 +1,8 @@
-"""Texts to ids: one seam, two engines with the same ids.
+"""Texts to ids: one seam, engines with the same ids.
 
-`KernelEncoder` runs byte-level BPE in compiled kernels over the texts' own buffer; `ReferenceEncoder` calls Hugging Face's
-`tokenizers`, for everything else. `choose_encoder` takes the kernel where it knows the tokenizer's parts and both give the
-same ids for a sample.
+`KernelEncoder` runs byte-level BPE in compiled kernels over the texts' own buffer; `FastokensEncoder` calls the library of that
+name, where it is installed, for tokenizers that the kernel does not know; `ReferenceEncoder` calls Hugging Face's `tokenizers`,
+for everything else. `choose_encoder` takes the first of them that gives the same ids for a sample as `tokenizers`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Encoder(Protocol):
     """Ids of texts.
 
     Attributes:
-        name: "kernel" or "tokenizers".
+        name: "kernel", "fastokens" or "tokenizers".
         dtype: of the ids: little-endian uint16 where the vocabulary has at most 65,536 entries, else uint32.
     """
 
@@ -71,6 +71,31 @@ class ReferenceEncoder:
         found = [e.ids for e in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
         ends = np.cumsum([len(i) for i in found], dtype=np.int64)
         return np.concatenate([np.array(i, self.dtype) for i in found] or [np.empty(0, self.dtype)]), ends
+
+
+class FastokensEncoder:
+    """The library fastokens (extra `fast`): normalizers and split rules that the kernel does not know.
+
+    Raises: ValueError if it is not installed, or cannot read the tokenizer.
+    """
+
+    name = "fastokens"
+
+    def __init__(self, path: Path) -> None:
+        try:
+            import fastokens
+        except ModuleNotFoundError as error:
+            raise ValueError("fastokens is not installed") from error
+        try:
+            self._tokenizer = fastokens.Tokenizer.from_file(str(path))
+        except Exception as error:
+            raise ValueError(f"fastokens: {error}") from error
+        self.dtype = dtype_of(facts_of(path).size)
+
+    def encode(self, batch: TextBatch) -> tuple[Ids, npt.NDArray[np.int64]]:
+        texts = [batch.text(i) for i in range(len(batch.offsets) - 1)]
+        ids, offsets = self._tokenizer.encode_batch_flat(texts, split_special_tokens=True)
+        return np.frombuffer(ids, "<u4").astype(self.dtype), np.frombuffer(offsets, "<u8")[1:].astype(np.int64)
 
 
 class KernelEncoder:
@@ -164,27 +189,29 @@ def _split_of(spec: dict[str, Any]) -> Split | str:
 
 
 def choose_encoder(path: Path, samples: Sequence[str]) -> tuple[Encoder, str]:
-    """The fastest engine whose ids are those of `tokenizers` for every sample, and why it is not the kernel if it is not.
+    """The first engine whose ids are those of `tokenizers` for every sample, and why it is not the kernel if it is not.
 
     Args:
         path: tokenizer.json.
     """
     reference = ReferenceEncoder(path)
-    parts = parts_of(path)
-    if isinstance(parts, str):
-        return reference, parts
-    kernel = encoder_of(path, "kernel")
     batch = TextBatch(samples)
     expected, ends = reference.encode(batch)
-    found, found_ends = kernel.encode(batch)
-    if np.array_equal(expected, found) and np.array_equal(ends, found_ends):
-        return kernel, ""
-    wrong = next(
-        (i for i in range(len(samples)) if not _same(i, expected, ends, found, found_ends)), 0
-    )  # the first text whose ids differ
-    why = f"its ids differ from those of `tokenizers` for the text {samples[wrong][:60]!r}"
-    log.warning("%s: the kernel is not used: %s. Encoding is some thirty times slower.", path, why)
-    return reference, why
+    why = []
+    for name in ("kernel", "fastokens"):
+        try:
+            encoder = encoder_of(path, name)
+        except ValueError as error:
+            why.append(str(error))
+            continue
+        found, found_ends = encoder.encode(batch)
+        if np.array_equal(expected, found) and np.array_equal(ends, found_ends):
+            return encoder, "; ".join(why)
+        # the first text whose ids differ
+        wrong = next((i for i in range(len(samples)) if not _same(i, expected, ends, found, found_ends)), 0)
+        why.append(f"its ids differ from those of `tokenizers` for the text {samples[wrong][:60]!r}")
+        log.warning("%s: the %s is not used: %s.", path, name, why[-1])
+    return reference, "; ".join(why)
 
 
 def _same(i: int, a: Ids, a_ends: npt.NDArray[np.int64], b: Ids, b_ends: npt.NDArray[np.int64]) -> bool:
@@ -193,7 +220,8 @@ def _same(i: int, a: Ids, a_ends: npt.NDArray[np.int64], b: Ids, b_ends: npt.NDA
 
 
 def encoder_of(path: Path, name: str) -> Encoder:
-    """An engine by name; the same one again in the same process, with what it remembers."""
+    """An engine by name; the same one again in the same process, with what it remembers. Raises: ValueError if it is not to
+    be had for this tokenizer."""
     return _encoder(path, sha256_file(path), name)
 
 
@@ -201,9 +229,11 @@ def encoder_of(path: Path, name: str) -> Encoder:
 def _encoder(path: Path, digest: str, name: str) -> Encoder:
     if name == "tokenizers":
         return ReferenceEncoder(path)
+    if name == "fastokens":
+        return FastokensEncoder(path)
     parts = parts_of(path)
     if isinstance(parts, str):
-        raise ValueError(f"{path}: {parts}")
+        raise ValueError(parts)
     return KernelEncoder(parts, facts_of(path).size)
 
 
