@@ -121,6 +121,10 @@ class WordCounts:
     """How often each pre-token occurs, in one table of kernels."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything, and give the memory back."""
         from pipeline.core.kernels import words_table as k
 
         self.table, self.used, self.pool, self.pool_size = k.new_table(1 << 16), 0, np.empty(1 << 16, np.uint8), 0
@@ -148,10 +152,6 @@ class WordCounts:
 
         flat, offsets, counts = words_of_table(self.table, self.used, self.pool)
         return flat, offsets, counts
-
-    def clear(self) -> None:
-        """Give the memory back."""
-        self.__init__()  # type: ignore[misc]
 
     @property
     def nbytes(self) -> int:
