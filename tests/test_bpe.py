@@ -203,6 +203,23 @@ def test_any_bytes_come_back(data: bytes, tokenizer_files: dict[str, Path]) -> N
         assert decode(path, ids) == data
 
 
+def test_a_word_of_a_million_letters(tokenizer_files: dict[str, Path]) -> None:
+    rng = np.random.default_rng(0)
+    text = "".join(rng.choice(list("abcdefgh"), 1_300_000)) + " end"
+    batch = TextBatch([text, "b" * 5_000, text])
+    path = tokenizer_files["cl100k"]
+    ids, ends = encoder_of(path, "kernel").encode(batch)
+    assert ends[0] > 1 << 19
+    assert ids[: ends[0]].tolist() == ids[ends[1] :].tolist()
+    assert decode(path, ids) == batch.data.tobytes()
+    expected, _ = encoder_of(path, "tokenizers").encode(TextBatch([text]))
+    assert ids[: ends[0]].tolist() == expected.tolist()
+    counted = words(text, "b" * 5_000)
+    _, offsets, counts = counted.words()
+    assert sorted(np.diff(offsets).tolist()) == [4, 5_000, 1_300_000]
+    assert counts.tolist() == [1, 1, 1]
+
+
 def test_special_tokens_in_a_text_are_text(tokenizer_files: dict[str, Path]) -> None:
     tokenizer = load_tokenizer(tokenizer_files["o200k"])
     eos = end_of_text(tokenizer)

@@ -117,7 +117,6 @@ def split_of_pattern(pattern: str) -> Split | None:
     return next((s for s in SPLITS.values() if s.pattern and pattern in (s.pattern, *_SPELLINGS.get(s.name, ()))), None)
 
 
-_CONTRACTION_SPELLING = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _SPELLINGS: dict[str, Sequence[str]] = {
     "cl100k": (  # tiktoken's, with possessive quantifiers
         r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s",

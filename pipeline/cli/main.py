@@ -146,10 +146,12 @@ def compile_all() -> None:
     import time
     from tempfile import TemporaryDirectory
 
+    from pipeline.core.kernels import remove_old_caches
     from pipeline.curate.gates import compile_kernels as compile_curation
     from pipeline.extract.fast.engine import compile_kernels as compile_extractor
 
     began = time.monotonic()
+    remove_old_caches()
     compile_extractor()
     compile_curation()
     text = "Some words that stand twice in one text, and in another one too.\n"

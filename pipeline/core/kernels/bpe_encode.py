@@ -25,6 +25,7 @@ NO_RANK = np.int64(1) << 24
 LEAST_NONE = NO_RANK << 7
 LAST = np.int64(1) << 40  # of a place without a pair
 LINEAR = 128  # bytes up to which the least rank is looked for among all places; 7 bits
+LONGEST = np.uint64(1 << 12)  # bytes of a pre-token that is remembered
 HOT = 1 << 14  # slots of the small table in front: 256 KiB
 POOL_PLACE = np.uint64((1 << 40) - 1)
 SLACK = 3  # ids that may be written behind the last one
@@ -347,7 +348,7 @@ def encode(  # type: ignore[no-untyped-def]
                     for k in range(n):
                         out[o + np.uint64(k)] = ids[k]
                     o += np.uint64(n)
-                    if used < most:
+                    if used < most and j - i <= LONGEST:
                         pool, pool_size = _remember(table, s, word_keys[p], ids, n, pool, pool_size)
                         used += 1
                         if 3 * used > 2 * len(table):

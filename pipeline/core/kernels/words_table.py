@@ -16,6 +16,8 @@ SHORT = 15  # bytes of the longest string that is its own key
 U0, U1, U8, U16, U56 = (np.uint64(n) for n in (0, 1, 8, 16, 56))
 U3, U32 = np.uint64(3), np.uint64(32)
 A, B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+BY_SIZE = np.uint64(36)  # where the size begins in the second value of a long string
+PLACE = np.uint64((1 << 36) - 1)
 LONG = np.uint64(0xFF) << np.uint64(56)
 NOT_HERE = np.uint64(0xFFFFFFFFFFFFFFFF)
 
@@ -112,7 +114,7 @@ def grown(table):  # type: ignore[no-untyped-def]
 def add_word(table, used, pool, pool_size, data, i, n, count):  # type: ignore[no-untyped-def]
     """Add `count` to the n bytes at i; returns (table, used, pool, pool_size), any of them grown.
 
-    Values: the count, and for a long string where its bytes begin in `pool`, its number of bytes above bit 40.
+    Values: the count, and for a long string where its bytes begin in `pool`, its number of bytes above bit 36.
     """
     lo, hi = key_of(data, i, n, np.uint64(len(data)))
     mask = np.uint64(len(table) - 1)
@@ -130,7 +132,7 @@ def add_word(table, used, pool, pool_size, data, i, n, count):  # type: ignore[n
             pool = more
         for k in range(np.int64(n)):
             pool[pool_size + k] = data[i + np.uint64(k)]
-        table[s, 3] = np.uint64(pool_size) | (n << np.uint64(40))
+        table[s, 3] = np.uint64(pool_size) | (n << BY_SIZE)
         pool_size += np.int64(n)
     used += 1
     if 2 * used > len(table):
@@ -157,7 +159,7 @@ def words_of_table(table, used, pool):  # type: ignore[no-untyped-def]
     for s in range(len(table)):
         if table[s, 1]:
             size = table[s, 1] >> U56
-            total += np.int64(size) if size <= np.uint64(SHORT) else np.int64(table[s, 3] >> np.uint64(40))
+            total += np.int64(size) if size <= np.uint64(SHORT) else np.int64(table[s, 3] >> BY_SIZE)
     flat = np.empty(total, np.uint8)
     w = 0
     at = np.int64(0)
@@ -171,7 +173,7 @@ def words_of_table(table, used, pool):  # type: ignore[no-untyped-def]
                 flat[at + k] = np.uint8((word >> np.uint64(8 * (k & 7))) & np.uint64(0xFF))
             at += np.int64(size)
         else:
-            n, begin = np.int64(table[s, 3] >> np.uint64(40)), np.int64(table[s, 3] & np.uint64(0xFFFFFFFFFF))
+            n, begin = np.int64(table[s, 3] >> BY_SIZE), np.int64(table[s, 3] & PLACE)
             flat[at : at + n] = pool[begin : begin + n]
             at += n
         counts[w] = np.int64(table[s, 2])
