@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.batch import words_of
+from pipeline.core.batch import TextBatch, words_of
 from pipeline.core.errors import RecipeError, StepError
-from pipeline.core.schema import Doc
+from pipeline.core.schema import Doc, docs_of
 from pipeline.core.simhash import MAX_DISTANCE, block_keys, near
 from pipeline.core.simhash import simhash as simhash_of
 from pipeline.look.run import table_of
@@ -44,6 +46,22 @@ def test_similarity_is_that_of_the_shingle_sets(one: str, two: str, size: int) -
     assert jaccard(doc(one), doc(two), shingle_words=size) == pytest.approx(expected)
     offsets, _ = shingle_sets([doc(one), doc(two)], shingle_words=size)
     assert np.diff(offsets).tolist() == [len(a), len(b)]
+
+
+def test_documents_of_a_table_are_read_where_they_lie_unless_changed() -> None:
+    table = pa.table({"doc_id": [b"0" * 16] * 3, "text": ["a b", "c é", "d"], "url": ["u", None, "w"]})
+    docs = docs_of(table.slice(1))
+    assert [d.text_bytes for d in docs] == [4, 1]
+    assert TextBatch.of(docs).data.tobytes() == "c éd".encode()
+    assert [(d.url, d.text, d.language) for d in docs] == [("", "c é", None), ("w", "d", None)]
+    assert TextBatch.of(docs).data.tobytes() == "c éd".encode()
+    other = dataclasses.replace(docs[0], text="new")
+    assert (other.text_bytes, TextBatch.of([other, docs[1]]).data.tobytes()) == (3, b"newd")
+    docs[1].text = "changed"
+    assert TextBatch.of([docs[1], docs[0]]).data.tobytes() == "changedc é".encode()
+    assert docs[0].with_text("x").text_bytes == 1
+    with pytest.raises(AttributeError, match="no attribute 'colour'"):
+        _ = docs[0].colour
 
 
 def keys_of(texts: list[str], **params: Any) -> list[set[bytes]]:

@@ -144,7 +144,7 @@ _last: tuple[list[Any], TextBatch] | None = None
 
 def _gather(docs: Sequence[Any]) -> TextBatch:
     """A batch of texts, from the buffer in which they lie already where they have one in common."""
-    held = [d.backing for d in docs]
+    held = [d.text_place for d in docs]
     if not held or any(at is None or at[0] is not held[0][0] for at in held):
         return TextBatch([d.text for d in docs])
     source: TextBatch = held[0][0].texts

@@ -146,7 +146,16 @@ class Doc:
         if backing is None or name not in _DOC_FIELDS:
             raise AttributeError(f"'Doc' object has no attribute '{name}'", name=name, obj=self)
         value = self.__dict__[name] = {} if name == "signals" else backing[0].value(name, backing[1])
+        if name == "text":
+            self.__dict__["_read"] = value
         return value
+
+    @property
+    def text_place(self) -> tuple[Backing, int] | None:
+        """The table that has this document's text, and its row there; None where the text is another (a plug-in's copy)."""
+        fields = self.__dict__
+        unchanged = "text" not in fields or fields["text"] is fields.get("_read")
+        return fields.get("backing") if unchanged else None
 
     @cached_property
     def words(self) -> list[str]:
@@ -171,9 +180,8 @@ class Doc:
 
     @cached_property
     def text_bytes(self) -> int:
-        if self.backing is None:
-            return len(self.text.encode())
-        return self.backing[0].texts.size(self.backing[1])
+        place = self.text_place
+        return len(self.text.encode()) if place is None else place[0].texts.size(place[1])
 
     def with_text(self, text: str) -> Doc:
         """The same capture with another text; views and the language are those of the new object."""
