@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -90,19 +91,11 @@ def _nanogpt(tokens: Dataset, out: Path) -> dict[str, int]:
     return counts
 
 
-class _binary:
+@contextmanager
+def _binary(path: Path) -> Iterator[BinaryIO]:
     """A file under a temporary name until it is whole."""
-
-    def __init__(self, path: Path) -> None:
-        self._atomic = atomic(path)
-
-    def __enter__(self) -> BinaryIO:
-        self._file: BinaryIO = open(self._atomic.__enter__(), "wb")
-        return self._file
-
-    def __exit__(self, *error: Any) -> None:
-        self._file.close()
-        self._atomic.__exit__(*error)
+    with atomic(path) as tmp, open(tmp, "wb") as f:
+        yield f
 
 
 def _megatron(tokens: Dataset, out: Path) -> dict[str, int]:

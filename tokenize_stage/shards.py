@@ -335,7 +335,7 @@ class Gathered:
     first: npt.NDArray[np.int64]  # of each document in `ids`
     lengths: npt.NDArray[np.int64]  # with its end
     doc_ids: npt.NDArray[np.uint64]
-    sources: pa.Array  # dictionary
+    sources: pa.Array
     bytes: int
 
 

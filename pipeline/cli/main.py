@@ -156,9 +156,8 @@ def compile_all() -> None:
     compile_curation()
     text = "Some words that stand twice in one text, and in another one too.\n"
     gates = 'curate.gates=["exact_substrings", "exact", "minhash"]'
-    with TemporaryDirectory(
-        prefix="winnow-"
-    ) as name:  # the whole way with some texts, for the kernels of grouping and tokens
+    # the whole way with some texts, for the kernels of grouping and tokens
+    with TemporaryDirectory(prefix="winnow-") as name:
         folder = Path(name)
         rows = [{"text": " ".join(f"word{n}x{i}" for i in range(40)) + text} for n in [*range(40), 0]]
         (folder / "few.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
