@@ -9,7 +9,7 @@ SEEDS  ?=
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml requirements.lock pipeline/models.toml
+$(STAMP): pyproject.toml requirements.lock pipeline/models/models.toml
 	@command -v $(PYTHON) >/dev/null || { echo "winnow needs Python 3.11: install it, or say make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=$(CURDIR)/requirements.lock $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[train,extractor,dev]'

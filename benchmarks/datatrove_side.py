@@ -31,10 +31,10 @@ SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*\s+(?=\S)")
 class RegexSplitter:
     """Stands in for the spaCy tokenizer."""
 
-    def word_tokenize(self, text):  # type: ignore[no-untyped-def]
+    def word_tokenize(self, text: str) -> list[str]:
         return WORDS.findall(text)
 
-    def span_tokenize(self, text):  # type: ignore[no-untyped-def]
+    def span_tokenize(self, text: str) -> list[tuple[int, int]]:
         ends = [*(m.end() for m in SENTENCE_END.finditer(text)), len(text)]
         return list(zip([0, *ends[:-1]], ends, strict=True))
 

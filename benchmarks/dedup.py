@@ -42,11 +42,11 @@ from texts import load_texts
 
 from pipeline.cli.progress import Bars
 from pipeline.cli.stages import Session, load_recipe
-from pipeline.core import batch as batch_module
 from pipeline.core.schema import Doc
 from pipeline.core.step import Workspace
 from pipeline.curate.gates import compile_kernels
 from pipeline.matching.builtin import jaccard, minhash
+from pipeline.text import batch as batch_module
 
 BANDS, ROWS, SHINGLE = 14, 8, 5
 LEVELS = (0.95, 0.9, 0.86, 0.81, 0.71, 0.52)

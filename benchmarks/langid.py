@@ -19,9 +19,9 @@ from pathlib import Path
 import fasttext
 from texts import load_texts
 
-from pipeline.core.batch import TextBatch
-from pipeline.core.fasttext_model import FastText
-from pipeline.models import find_model, known_models
+from pipeline.models.fasttext import FastText
+from pipeline.models.store import find_model, known_models
+from pipeline.text.batch import TextBatch
 
 SAME = {
     "no": {"no", "nb", "nn"},

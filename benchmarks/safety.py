@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.classifiers.train import Example, auc, is_held_out, measure, scores, train, train_and_measure
-from pipeline.core.batch import TextBatch
 from pipeline.curate.gates import CLASSIFIERS_DIR
 from pipeline.decontaminate.sets import build_index, read_items
 from pipeline.edits.pii import find
 from pipeline.ingest.plan import open_stream
+from pipeline.models.classifier import Example, auc, is_held_out, measure, scores, train, train_and_measure
+from pipeline.text.batch import TextBatch
 
 ABOUT = {
     "toxicity_en": "Insult, obscenity and threat in English posts and comments. Trained on Davidson et al. 2017 (tweets, MIT; "

@@ -42,9 +42,9 @@ from tokenizers.models import BPE
 
 from pipeline.cli.progress import Bars
 from pipeline.cli.stages import Session, load_recipe
-from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset, open_dataset
 from pipeline.core.step import Workspace
+from pipeline.text.batch import TextBatch
 from tokenize_stage.bpe import WordCounts
 from tokenize_stage.config import EOS
 from tokenize_stage.encode import encoder_of

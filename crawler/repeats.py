@@ -23,7 +23,7 @@ class Repeats:
 
     def astray(self, host: str, html: str) -> bool:
         """Take note of a page; whether it is one repeat too many."""
-        from pipeline.core.simhash import near, simhash
+        from pipeline.text.simhash import near, simhash
 
         value = simhash(remove_tags(remove_comments(remove_tags_with_content(html, _SILENT))))
         if near(value, self._seen[host]):

@@ -23,12 +23,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset, Source
 from pipeline.core.errors import DataError, UsageError
 from pipeline.core.executor import Executor
 from pipeline.core.files import atomic, sha256_file, write_parquet
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
+from pipeline.text.batch import TextBatch
 from tokenize_stage.config import EOS, UNKNOWN, TokenizeConfig
 from tokenize_stage.splits import SPLITS, classes
 from tokenize_stage.vocabulary import bpe_tokenizer, byte_chars, load_tokenizer, new_tokenizer
@@ -125,13 +125,13 @@ class WordCounts:
 
     def clear(self) -> None:
         """Forget everything, and give the memory back."""
-        from pipeline.core.kernels import words_table as k
+        from tokenize_stage.kernels import words_table as k
 
         self.table, self.used, self.pool, self.pool_size = k.new_table(1 << 16), 0, np.empty(1 << 16, np.uint8), 0
 
     def count(self, batch: TextBatch, rule: npt.NDArray[np.int64]) -> None:
         """Cut texts by a rule of `tokenize_stage.splits` and count."""
-        from pipeline.core.kernels.bpe_train import count_pretokens
+        from tokenize_stage.kernels.bpe_train import count_pretokens
 
         self.table, self.used, self.pool, self.pool_size = count_pretokens(
             batch.data, batch.offsets, classes(), rule, self.table, self.used, self.pool, self.pool_size
@@ -139,7 +139,7 @@ class WordCounts:
 
     def add(self, words: pa.Array, counts: pa.Array) -> None:
         """Add words that were counted elsewhere."""
-        from pipeline.core.kernels.words_table import add_words
+        from tokenize_stage.kernels.words_table import add_words
 
         batch = TextBatch.of_column(words)
         self.table, self.used, self.pool, self.pool_size = add_words(
@@ -148,7 +148,7 @@ class WordCounts:
 
     def words(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """(bytes one after the other, offsets, counts)."""
-        from pipeline.core.kernels.words_table import words_of_table
+        from tokenize_stage.kernels.words_table import words_of_table
 
         flat, offsets, counts = words_of_table(self.table, self.used, self.pool)
         return flat, offsets, counts
@@ -200,7 +200,7 @@ def _merge(task: Task) -> ShardResult:
 def train_bpe(config: TokenizeConfig, words: WordCounts) -> Tokenizer:
     """A byte-level BPE from counted pre-tokens: special tokens first, then the 256 bytes in the order of the characters that
     stand for them, then merges. The counts are gone afterwards: merging needs the words, not their table."""
-    from pipeline.core.kernels.bpe_train import spelling_of, train_merges
+    from tokenize_stage.kernels.bpe_train import spelling_of, train_merges
 
     specials = [EOS, *config.special_tokens]
     order = sorted(range(256), key=byte_chars().__getitem__)

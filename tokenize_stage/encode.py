@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.files import sha256_file
+from pipeline.text.batch import TextBatch
 from tokenize_stage.splits import SPLITS, Split, classes, split_of_pattern
 from tokenize_stage.vocabulary import byte_chars, facts_of, load_tokenizer, spellings
 
@@ -104,7 +104,7 @@ class KernelEncoder:
     name = "kernel"
 
     def __init__(self, parts: Parts, vocab_size: int) -> None:
-        from pipeline.core.kernels import bpe_encode as k
+        from tokenize_stage.kernels import bpe_encode as k
 
         self.dtype = dtype_of(vocab_size)
         self._rule, self._byte_ids = parts.split.rule, parts.byte_ids
@@ -118,7 +118,7 @@ class KernelEncoder:
         self._memory = k.new_memory(np.frombuffer(words, np.uint8), offsets, ids, len(ids))
 
     def encode(self, batch: TextBatch) -> tuple[Ids, npt.NDArray[np.int64]]:
-        from pipeline.core.kernels import bpe_encode as k
+        from tokenize_stage.kernels import bpe_encode as k
 
         out = np.empty(len(batch.data) + k.SLACK, self.dtype.newbyteorder("="))
         ends, *memory = k.encode(
@@ -157,7 +157,7 @@ def _parts(path: Path, digest: str) -> Parts | str:
     split = _split_of(spec.get("pre_tokenizer") or {})
     if isinstance(split, str):
         return split
-    from pipeline.core.kernels.bpe_encode import MAX_IDS, MAX_MERGES
+    from tokenize_stage.kernels.bpe_encode import MAX_IDS, MAX_MERGES
 
     vocab: dict[str, int] = model["vocab"]
     pairs = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
@@ -240,7 +240,7 @@ def _encoder(path: Path, digest: str, name: str) -> Encoder:
 def decode(tokenizer_path: Path, ids: Sequence[int] | Ids) -> bytes:
     """The bytes that ids of a byte-level tokenizer stand for: `decode(encode(x)) == x` for any bytes x."""
     words, offsets = _spelled(tokenizer_path, sha256_file(tokenizer_path))
-    from pipeline.core.kernels.bpe_encode import decode as k
+    from tokenize_stage.kernels.bpe_encode import decode as k
 
     return bytes(k(np.asarray(ids, np.int64), words, offsets).tobytes())
 

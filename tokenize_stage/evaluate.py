@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError
+from pipeline.text.batch import TextBatch
 from tokenize_stage.config import UNKNOWN
 from tokenize_stage.encode import choose_encoder
 from tokenize_stage.vocabulary import load_tokenizer, special_ids, spellings

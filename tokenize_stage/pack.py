@@ -53,7 +53,7 @@ class Packed:
             eos: written behind every document, and as padding.
             order: order[i] is the row that comes i-th.
         """
-        from pipeline.core.kernels.packing import fill_rows
+        from tokenize_stage.kernels.packing import fill_rows
 
         place = np.empty(self.rows, np.int64)
         place[order] = np.arange(self.rows)
@@ -74,7 +74,7 @@ def pack(lengths: npt.NDArray[np.int64], *, row_tokens: int, how: str = "best_fi
     Raises: ValueError if row_tokens < 2 (no input/target pair) or `how` is none of these.
     Source: Ding et al. 2024, "Fewer Truncations Improve Language Modeling"; Brown et al. 2020 (GPT-3), section 2.2.
     """
-    from pipeline.core.kernels import packing as k
+    from tokenize_stage.kernels import packing as k
 
     if row_tokens < 2:
         raise ValueError(f"row_tokens is {row_tokens}; a row needs at least an input and a target")

@@ -162,7 +162,7 @@ class TokenShards:
         Args:
             out: filled and returned if given, (rows, row_tokens); int64 by default.
         """
-        from pipeline.core.kernels.packing import take_rows
+        from tokenize_stage.kernels.packing import take_rows
 
         wanted = np.asarray(rows, np.int64)
         ids = np.empty((len(wanted), self.row_tokens), np.int64) if out is None else out

@@ -26,7 +26,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset, Source, is_dataset, open_dataset
 from pipeline.core.errors import BooksError, StepError, UsageError
 from pipeline.core.executor import Executor
@@ -34,6 +33,7 @@ from pipeline.core.files import atomic, sha256_file, write_parquet
 from pipeline.core.ranges import rows_between
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
+from pipeline.text.batch import TextBatch
 from tokenize_stage.config import SPLITS, TokenizeConfig
 from tokenize_stage.encode import choose_encoder, dtype_of, encoder_of
 from tokenize_stage.mix import Group, epochs, times

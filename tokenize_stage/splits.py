@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.kernels import pretokens as k
+from tokenize_stage.kernels import pretokens as k
 
 CLASSES_FILE = Path(__file__).with_name("classes.npz")
 CODE_POINTS = 0x110000
@@ -126,7 +126,7 @@ _SPELLINGS: dict[str, Sequence[str]] = {
 
 @cache
 def classes() -> npt.NDArray[np.uint8]:
-    """The classes of every code point, as `pipeline.core.kernels.pretokens` reads them."""
+    """The classes of every code point, as `tokenize_stage.kernels.pretokens` reads them."""
     with np.load(CLASSES_FILE) as f:
         table: npt.NDArray[np.uint8] = np.repeat(f["classes"], f["lengths"])
     table.setflags(write=False)

@@ -146,9 +146,9 @@ def compile_all() -> None:
     import time
     from tempfile import TemporaryDirectory
 
-    from pipeline.core.kernels import remove_old_caches
     from pipeline.curate.gates import compile_kernels as compile_curation
     from pipeline.extract.fast.engine import compile_kernels as compile_extractor
+    from pipeline.text.compiled import remove_old_caches
 
     began = time.monotonic()
     remove_old_caches()

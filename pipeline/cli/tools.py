@@ -85,8 +85,8 @@ def classifier_train(
     as_json: AsJson = False,
 ) -> None:
     """Train a linear classifier in the fastText format; a tenth is held out and measured."""
-    from pipeline.classifiers.train import read_examples, train_and_measure
     from pipeline.cli.show import show_classifier
+    from pipeline.models.classifier import read_examples, train_and_measure
 
     examples = [*read_examples(positive, True), *read_examples(negative, False)]
     found = train_and_measure(examples, out, name=out.stem, about=about)
@@ -101,8 +101,8 @@ def classifier_eval(
     as_json: AsJson = False,
 ) -> None:
     """Precision, recall and F1 of a classifier on other texts."""
-    from pipeline.classifiers.train import measure, read_examples
     from pipeline.cli.show import show_classifier
+    from pipeline.models.classifier import measure, read_examples
 
     found = measure(model, [*read_examples(positive, True), *read_examples(negative, False)])
     print_json(found) if as_json else show_classifier(found, str(model))
@@ -122,8 +122,8 @@ def lm_train(
     as_json: AsJson = False,
 ) -> None:
     """Train a modified Kneser-Ney model on clean text."""
-    from pipeline.classifiers.train import read_texts
-    from pipeline.core.ngram_lm import load_ngram_model, save_ngram_model, train_ngram_model
+    from pipeline.models.classifier import read_texts
+    from pipeline.models.ngram import load_ngram_model, save_ngram_model, train_ngram_model
 
     clean = [t for path in texts for t in read_texts(path)]
     web = [t for path in cut_on for t in read_texts(path)]
@@ -139,7 +139,7 @@ def lm_train(
 @models_app.command("add")
 def models_add(name: Annotated[str, typer.Argument(help="Name of a model.")]) -> None:
     """Fetch a model and check its sha256."""
-    from pipeline.models import add_model
+    from pipeline.models.store import add_model
 
     print(add_model(name))
 
@@ -147,7 +147,7 @@ def models_add(name: Annotated[str, typer.Argument(help="Name of a model.")]) ->
 @models_app.command("list")
 def models_list() -> None:
     """Known models, and whether they are installed."""
-    from pipeline.models import known_models, models_dir
+    from pipeline.models.store import known_models, models_dir
 
     for model in known_models().values():
         state = "installed" if (models_dir() / model.file).is_file() else "not installed"

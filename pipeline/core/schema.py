@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from pipeline.core.batch import TextBatch
+    from pipeline.text.batch import TextBatch
 
 DOC_ID = pa.binary(16)
 
@@ -159,8 +159,8 @@ class Doc:
 
     @cached_property
     def words(self) -> list[str]:
-        """Runs of letters, digits and marks, as `pipeline.core.batch.TextBatch.words` splits them."""
-        from pipeline.core.batch import words_of
+        """Runs of letters, digits and marks, as `pipeline.text.batch.TextBatch.words` splits them."""
+        from pipeline.text.batch import words_of
 
         return words_of(self.text)
 
@@ -204,7 +204,7 @@ class Backing:
 
     @cached_property
     def texts(self) -> TextBatch:
-        from pipeline.core.batch import TextBatch
+        from pipeline.text.batch import TextBatch
 
         return TextBatch.of_column(self._table.column("text"))
 

@@ -16,11 +16,11 @@ from pipeline.core.errors import MissingModelError, RecipeError, did_you_mean
 from pipeline.core.files import sha256_file
 from pipeline.core.registry import REGISTRY, EditDef, MatchDef, SignalDef, load_plugins, resolve
 from pipeline.core.rules import RuleSet, configure, load_rule_set
-from pipeline.models import find_model, known_models
+from pipeline.models.store import find_model, known_models
 
 RULES_DIR = Path(__file__).parent.parent / "rules"
 LISTS_DIR = Path(__file__).parent.parent / "lists"
-CLASSIFIERS_DIR = Path(__file__).parent.parent / "classifiers"
+CLASSIFIERS_DIR = Path(__file__).parent.parent / "models" / "classifiers"
 
 
 @dataclass(frozen=True)
@@ -272,10 +272,10 @@ def compile_kernels() -> None:
 
     Models that are not installed are left out: they compile when they are first used.
     """
-    from pipeline.core.batch import TextBatch
     from pipeline.core.registry import measure
     from pipeline.core.schema import Doc
     from pipeline.decontaminate.sets import gram_index
+    from pipeline.text.batch import TextBatch
 
     doc = Doc(b"0" * 16, "Some words, some words.\n\nこれは文です。 [1]\n" * 3, url="http://a.b/", host="a.b")
     names = [n for n, d in REGISTRY.signals.items() if not d.requires and n == d.names[0]]

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.errors import DataError, RecipeError
 from pipeline.ingest.plan import open_stream
+from pipeline.text.batch import TextBatch
 
 MIN_WORDS = 8  # a text of fewer words says too little to be recognised (GPT-3, Brown et al. 2020, appendix C)
 NOT_TEXT = frozenset(
@@ -121,7 +121,7 @@ class GramIndex:
 
     def matches(self, batch: TextBatch) -> npt.NDArray[np.int64]:
         """Rows of (text, first word, words, n-gram) of a batch."""
-        from pipeline.core.kernels.grams import listed_grams
+        from pipeline.text.kernels.grams import listed_grams
 
         w = batch.words
         found: npt.NDArray[np.int64] = listed_grams(
@@ -149,8 +149,8 @@ def gram_index(items: Iterable[tuple[str, Sequence[str]]], ngram: int) -> GramIn
 
     Raises: DataError if no item has enough words; RecipeError for an `ngram` under 1.
     """
-    from pipeline.core.kernels.grams import gram_filter, gram_hashes
-    from pipeline.core.kernels.tables import number_table
+    from pipeline.text.kernels.grams import gram_filter, gram_hashes
+    from pipeline.text.kernels.tables import number_table
 
     if ngram < 1:
         raise RecipeError(f"ngram: expected 1 word or more, got {ngram}.")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.registry import Span, edit
 from pipeline.core.schema import Doc
 from pipeline.decontaminate.sets import build_index
+from pipeline.text.batch import TextBatch
 
 
 @edit("cut_contamination", files=("sets",), requires=("sets",))

@@ -27,8 +27,8 @@ def c4_lines(doc: Doc, *, end_mark: bool = True) -> Iterator[Span]:
     Args:
         end_mark: false keeps lines whatever they end with, as FineWeb does.
     """
-    from pipeline.core.chars import char_tables
-    from pipeline.core.kernels.c4 import LINE_BREAK, c4_spans
+    from pipeline.text.chars import char_tables
+    from pipeline.text.kernels.c4 import LINE_BREAK, c4_spans
 
     raw = np.frombuffer(doc.text.encode("utf-8", "replace"), np.uint8)
     for start, end, kind in c4_spans(raw, char_tables()[0], end_mark).tolist():

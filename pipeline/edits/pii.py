@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.core.chars import DIGIT, char_tables
 from pipeline.core.errors import RecipeError, did_you_mean
 from pipeline.core.registry import Span, edit
 from pipeline.core.schema import Doc
+from pipeline.text.chars import DIGIT, char_tables
 
 
 class Hit(NamedTuple):

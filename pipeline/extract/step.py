@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset, Source, is_dataset
 from pipeline.core.errors import UsageError
 from pipeline.core.executor import Executor
@@ -30,6 +29,7 @@ from pipeline.extract.worker import ExtractWorker
 from pipeline.ingest.plan import find_inputs, plan_shards
 from pipeline.ingest.rows import jsonl_rows, parquet_rows
 from pipeline.ingest.warc import Capture, captures
+from pipeline.text.batch import TextBatch
 
 VERSION = 2
 HTML_TYPES = ("text/html", "application/xhtml+xml")

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.core.batch import TextBatch, read_list
 from pipeline.core.errors import UsageError
 from pipeline.look.run import Run, table_of
+from pipeline.text.batch import TextBatch, read_list
 
 LISTS = Path(__file__).parent.parent / "lists"
 TERM_LISTS = {"identity term": "identity_terms_en", "dialect": "dialect_markers_en"}

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from w3lib.url import canonicalize_url, url_query_cleaner
 
-from pipeline.core.batch import TextBatch
-from pipeline.core.kernels import minhash as k
-from pipeline.core.kernels.copies import shared
 from pipeline.core.registry import match
 from pipeline.core.schema import Doc
-from pipeline.core.simhash import block_keys, simhashes
+from pipeline.matching.kernels import minhash as k
+from pipeline.matching.kernels.copies import shared
+from pipeline.text.batch import TextBatch
+from pipeline.text.simhash import block_keys, simhashes
 
 
 @match("exact", reason="exact_copy")

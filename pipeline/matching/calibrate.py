@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError
-from pipeline.core.kernels import minhash as k
-from pipeline.core.kernels.copies import linked_pairs, shared
 from pipeline.core.schema import Doc, docs_of
 from pipeline.curate.gates import Curation
 from pipeline.matching.builtin import chosen_bands, permutations, shingle_sets
+from pipeline.matching.kernels import minhash as k
+from pipeline.matching.kernels.copies import linked_pairs, shared
 from pipeline.matching.tables import distinct
+from pipeline.text.batch import TextBatch
 
 LOOSE_ROWS = 2
 PERMUTATIONS = 256

@@ -33,11 +33,11 @@ from pipeline.core.dataset import Dataset, Source, open_dataset
 from pipeline.core.errors import DataError, RecipeError, UsageError
 from pipeline.core.executor import Executor, SerialExecutor
 from pipeline.core.files import TMP_PREFIX, atomic, parquet_options, read_json, short_hash, write_json, write_parquet
-from pipeline.core.kernels.copies import NOBODY
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import SORTED_ROWS
+from pipeline.matching.kernels.copies import NOBODY
 from pipeline.matching.tables import sorter
 from pipeline.matching.verify import FEATURES, SET_ROWS, TEXTS, compares_by, docs_at, features_of, set_schema
 

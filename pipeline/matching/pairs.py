@@ -23,11 +23,11 @@ import pyarrow.parquet as pq
 from pipeline.core.dataset import Dataset, Source
 from pipeline.core.errors import DataError
 from pipeline.core.files import write_parquet
-from pipeline.core.kernels import copies as k
 from pipeline.core.ranges import rows_between
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import ShardResult, Task
 from pipeline.curate.passes import SORTED_ROWS
+from pipeline.matching.kernels import copies as k
 from pipeline.matching.tables import distinct, order_by, sorter
 
 RANGE_KEYS = 4_000_000  # keys of a range, about

@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 from pipeline.core.dataset import Dataset
 from pipeline.core.executor import Executor
 from pipeline.core.files import atomic, parquet_options, write_parquet
-from pipeline.core.kernels.grams import repeated_windows
 from pipeline.core.ranges import rows_between
 from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import WINDOWS
 from pipeline.matching.pairs import RankArgs, key_range, key_rows, range_bits, rank_documents
 from pipeline.matching.tables import distinct, sorter
+from pipeline.text.kernels.grams import repeated_windows
 
 VERSION = 1
 REPEATS = pa.schema([("shard", pa.int32()), ("doc", pa.int32()), ("at", pa.int32()), ("first", pa.bool_())])

@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 
 from pipeline.core.dataset import Source
 from pipeline.core.files import TMP_PREFIX, write_parquet
-from pipeline.core.kernels import copies as k
 from pipeline.core.ranges import rows_between
 from pipeline.core.registry import MatchDef
 from pipeline.core.schema import DOC_ID, Doc, docs_of
 from pipeline.core.step import ShardResult, Task
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import DROPS, SORTED_ROWS
+from pipeline.matching.kernels import copies as k
 from pipeline.matching.tables import distinct, sorter
 
 BATCH = 1_000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.core.batch import TextBatch
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 from pipeline.decontaminate.sets import build_index
+from pipeline.text.batch import TextBatch
 
 NAMED_ITEMS = 200  # items named for one document; more are counted only
 

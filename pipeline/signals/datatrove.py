@@ -11,15 +11,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.batch import TextBatch, list_hashes
-from pipeline.core.kernels import lines as lk
-from pipeline.core.kernels import ngrams as g
-from pipeline.core.kernels import words as k
-from pipeline.core.kernels.c4 import C4_CURLY, C4_KEPT, C4_LINES, C4_LOREM, C4_SENTENCES, c4_counts
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 from pipeline.signals.repetition import DUP_N, TOP_N, ngram_table
 from pipeline.signals.text import Columns, char_table, share
+from pipeline.text.batch import TextBatch, list_hashes
+from pipeline.text.kernels import lines as lk
+from pipeline.text.kernels import ngrams as g
+from pipeline.text.kernels import words as k
+from pipeline.text.kernels.c4 import C4_CURLY, C4_KEPT, C4_LINES, C4_LOREM, C4_SENTENCES, c4_counts
 
 
 def _token_table(batch: TextBatch) -> npt.NDArray[np.float64]:

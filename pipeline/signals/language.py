@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from pipeline.core.batch import TextBatch
-from pipeline.core.fasttext_model import load_fasttext
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
+from pipeline.models.fasttext import load_fasttext
+from pipeline.text.batch import TextBatch
 
 PARAGRAPH_CHARS = 30  # shorter paragraphs are too little to tell a language by
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.batch import TextBatch
-from pipeline.core.kernels import lines as k
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 from pipeline.signals.text import Columns, share
+from pipeline.text.batch import TextBatch
+from pipeline.text.kernels import lines as k
 
 
 def line_table(batch: TextBatch) -> npt.NDArray[np.float64]:

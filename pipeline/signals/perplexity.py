@@ -6,9 +6,9 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
-from pipeline.core.ngram_lm import load_ngram_model
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
+from pipeline.models.ngram import load_ngram_model
 
 BUCKETS = ("head", "middle", "tail")
 

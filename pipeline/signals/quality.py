@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy.typing as npt
 
-from pipeline.classifiers.train import NEGATIVE, POSITIVE, normalise
-from pipeline.core.batch import TextBatch
 from pipeline.core.errors import RecipeError
-from pipeline.core.fasttext_model import load_fasttext
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
+from pipeline.models.classifier import NEGATIVE, POSITIVE, normalise
+from pipeline.models.fasttext import load_fasttext
+from pipeline.text.batch import TextBatch
 
 
 @signal("quality", batch=True, files=("model",), requires=("model",))

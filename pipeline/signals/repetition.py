@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.batch import TextBatch, Words
-from pipeline.core.kernels import ngrams as g
-from pipeline.core.kernels import words as k
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
 from pipeline.signals.text import Columns, share, word_table
+from pipeline.text.batch import TextBatch, Words
+from pipeline.text.kernels import ngrams as g
+from pipeline.text.kernels import words as k
 
 TOP_N = (2, 3, 4)
 DUP_N = (5, 6, 7, 8, 9, 10)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.batch import TextBatch, list_hashes
-from pipeline.core.kernels import ngrams as g
-from pipeline.core.kernels import words as k
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
+from pipeline.text.batch import TextBatch, list_hashes
+from pipeline.text.kernels import ngrams as g
+from pipeline.text.kernels import words as k
 
 Columns = tuple[npt.NDArray[Any], ...]
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.classifiers.train import POSITIVE, normalise
-from pipeline.core.batch import TextBatch, list_phrases
 from pipeline.core.errors import RecipeError
-from pipeline.core.fasttext_model import FastText, load_fasttext
-from pipeline.core.kernels import words as k
 from pipeline.core.registry import signal
 from pipeline.core.schema import Doc
+from pipeline.models.classifier import POSITIVE, normalise
+from pipeline.models.fasttext import FastText, load_fasttext
 from pipeline.signals.text import Columns, share, word_table
+from pipeline.text.batch import TextBatch, list_phrases
+from pipeline.text.kernels import words as k
 
 PASSAGE_CHARS = 600  # longer lines are cut at a blank: a classifier of posts and comments knows texts of that length
 SURE = 0.9  # a passage counts as toxic (hateful) from this probability on

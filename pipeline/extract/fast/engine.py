@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.kernels import blocks as B
-from pipeline.core.kernels import html as K
-from pipeline.core.kernels import select as S
-from pipeline.core.kernels.tags import TAG, tables
 from pipeline.extract.fast.facts import page_facts
+from pipeline.extract.fast.kernels import blocks as B
+from pipeline.extract.fast.kernels import html as K
+from pipeline.extract.fast.kernels import select as S
+from pipeline.extract.fast.kernels.tags import TAG, tables
 from pipeline.extract.fast.metadata import Metadata, read
 from pipeline.extract.fast.model import BUNDLED, FastModel, load_cached
 
@@ -28,7 +28,7 @@ class Measured:
     """A scanned page, before any weights: what training keeps of it.
 
     Attributes:
-        el, tokens, blocks, text: as `pipeline.core.kernels.html.scan` gives them.
+        el, tokens, blocks, text: as `pipeline.extract.fast.kernels.html.scan` gives them.
         stats, text_tokens, text_offsets, path_tokens, path_offsets: as the kernels of `blocks` give them.
         facts: float32, as `page_facts` gives them.
         marks: (kind, bytes) of the tags that metadata are read from.

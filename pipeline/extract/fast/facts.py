@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.kernels.blocks import FACTS
-from pipeline.core.kernels.html import M_JSON, M_META
+from pipeline.extract.fast.kernels.blocks import FACTS
+from pipeline.extract.fast.kernels.html import M_JSON, M_META
 
 _OG_TYPE = re.compile(rb"""og:type["']?[^>]*?content\s*=\s*["']?([a-zA-Z:._-]+)""", re.I)
 _OG_TYPE_AFTER = re.compile(rb"""content\s*=\s*["']?([a-zA-Z:._-]+)["']?[^>]*?og:type""", re.I)

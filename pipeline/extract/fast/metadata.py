@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
-from pipeline.core.kernels.html import M_HTML, M_JSON, M_LINK, M_META, M_TIME, M_TITLE
+from pipeline.extract.fast.kernels.html import M_HTML, M_JSON, M_LINK, M_META, M_TIME, M_TITLE
 
 _NAME = re.compile(rb"""\b(?:property|name|itemprop|http-equiv)\s*=\s*["']?([^"'>\s]+)""", re.I)
 _ATTRIBUTE = re.compile(rb"""([a-zA-Z:_.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.core.errors import DataError
 from pipeline.core.files import sha256_file, write_bytes
-from pipeline.core.kernels.blocks import FEATURES, PATH_BITS, TEXT_BITS
+from pipeline.extract.fast.kernels.blocks import FEATURES, PATH_BITS, TEXT_BITS
 
 BUNDLED = Path(__file__).with_name("model.npz")
 FORMAT = 1
@@ -29,7 +29,7 @@ class FastModel:
     Attributes:
         own, above: int8 (2**PATH_BITS,), weights of names near a block and further up, times `path_scale`.
         text: int8 (2**TEXT_BITS,), weights of words, times `text_scale`.
-        roots, feature, threshold, child, value: trees, as `pipeline.core.kernels.select.trees` takes them.
+        roots, feature, threshold, child, value: trees, as `pipeline.extract.fast.kernels.select.trees` takes them.
         depth: of the deepest leaf.
         bias: added to the log-odds of every block.
         facts: what the model card repeats: data, licences, scores.

@@ -21,11 +21,11 @@ import numpy.typing as npt
 from courlan import extract_domain
 
 from pipeline.core.errors import UsageError
-from pipeline.core.kernels import linear as L
-from pipeline.core.kernels import select as S
-from pipeline.core.kernels.blocks import PATH_BITS, TEXT_BITS
 from pipeline.extract.charset import decode
 from pipeline.extract.fast.engine import Measured, choose, features, measure
+from pipeline.extract.fast.kernels import linear as L
+from pipeline.extract.fast.kernels import select as S
+from pipeline.extract.fast.kernels.blocks import PATH_BITS, TEXT_BITS
 from pipeline.extract.fast.labels import block_labels, word_f1
 from pipeline.extract.fast.model import FastModel
 
@@ -191,7 +191,7 @@ def _quantise(weights: npt.NDArray[np.float64], scale: float) -> npt.NDArray[np.
 
 
 def train_trees(x: npt.NDArray[np.float32], pages: Sequence[Page]) -> dict[str, Any]:
-    """Boosted trees on features; arrays as `pipeline.core.kernels.select.trees` takes them."""
+    """Boosted trees on features; arrays as `pipeline.extract.fast.kernels.select.trees` takes them."""
     try:
         import lightgbm
     except ModuleNotFoundError as error:
