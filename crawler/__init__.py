@@ -1,5 +1,9 @@
 """Seeds → WARC, with Scrapy: scope, robots.txt, politeness, limits, and a log of every URL's fate.
 
+What a crawl decides is in plain objects that know no Scrapy: `outcomes` (every fate of a URL), `scope` (which may be
+fetched), `budget` (how many), `fetch_log` (what became of each) and `ledger`, which keeps the last two in step. `spider`,
+`middleware` and `worker` fit them to Scrapy; `bridge` and `failures` hold what both sides speak of.
+
 What it does not do yet: a frontier on disk shared by machines, re-crawls with If-None-Match, consent signals beyond
 robots.txt, and a guard against requests into private networks: crawl only seeds that you trust.
 """

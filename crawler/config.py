@@ -14,7 +14,7 @@ DEFAULT_USER_AGENT = f"{AGENT}/{__version__} (crawler for language-model trainin
 
 @dataclass(frozen=True)
 class CrawlConfig:
-    """Crawl parameters.
+    """`[crawl]`: seeds to WARC files. A recipe whose documents come from files has `[extract] inputs` instead.
 
     Attributes:
         seeds: URLs, or paths of files with a URL a line.

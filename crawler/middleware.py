@@ -1,69 +1,68 @@
-"""What stands between the spider and the network, outermost first: scope, robots.txt, limits, replay, WARC."""
+"""What stands between the spider and the network, outermost first: scope, robots.txt, limits, what a response may be,
+replay, WARC. Thin: each asks a plain object of the crawl, and says to Scrapy what that said.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from protego import Protego
-from scrapy import Request
+from scrapy import Request, Spider
+from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
+from scrapy.downloadermiddlewares.redirect import RedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.exceptions import IgnoreRequest
-from scrapy.http import Response
+from scrapy.http import Headers, Response
 from scrapy.responsetypes import responsetypes
+from scrapy.utils.misc import build_from_crawler
 from twisted.internet.defer import Deferred
 
-from crawler.warc import Stored, WarcFiles
+from crawler.bridge import Parts, for_robots_txt, parts_of, visit_of
+from crawler.failures import DecompressedTooLarge, RedirectLimitReached, RefusedRequest
+from crawler.outcomes import REDIRECTS, Answer, Refused
+from crawler.warc import Stored
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
-
-    from crawler.spider import CrawlSpider
 
 ROBOTS_MAX_BYTES = 512_000  # RFC 9309 2.5: parse at least 500 KiB
 REPLAYED = "replayed"
 
 
-class Refused(IgnoreRequest):
-    """A request that is not made; `outcome` goes to the fetch log."""
-
-    def __init__(self, outcome: str, note: str = "") -> None:
-        super().__init__(note or outcome)
-        self.outcome, self.note = outcome, note
-
-
 class ScopeMiddleware:
     """Refuses what is out of scope; redirect targets pass here as well."""
 
-    def __init__(self, crawler: Crawler) -> None:
-        self.crawler = crawler
+    def __init__(self, parts: Parts) -> None:
+        self.scope = parts.scope
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ScopeMiddleware:
-        return cls(crawler)
+        return cls(parts_of(crawler))
 
     def process_request(self, request: Request) -> None:
-        spider: CrawlSpider = self.crawler.spider  # type: ignore[assignment]
-        if request.meta.get("dont_obey_robotstxt"):
-            return  # robots.txt itself
-        if not spider.in_scope(request.url, seed=bool(request.meta.get("seed"))):
-            raise Refused("out_of_scope")
+        if not for_robots_txt(request) and not self.scope.allows(request.url, seed=bool(request.meta.get("seed"))):
+            raise RefusedRequest(Refused("out_of_scope"))
 
 
 class LimitMiddleware:
     """Counts pages against the limits, once robots.txt has allowed them."""
 
-    def __init__(self, crawler: Crawler) -> None:
-        self.crawler = crawler
+    def __init__(self, parts: Parts) -> None:
+        self.budget = parts.budget
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> LimitMiddleware:
-        return cls(crawler)
+        return cls(parts_of(crawler))
 
     def process_request(self, request: Request) -> None:
-        spider: CrawlSpider = self.crawler.spider  # type: ignore[assignment]
-        if not request.meta.get("dont_obey_robotstxt"):
-            spider.reserve(request)
+        if for_robots_txt(request):
+            return
+        try:
+            self.budget.reserve(request.url)
+        except Refused as refused:
+            raise RefusedRequest(refused) from refused
 
 
 class RobotsMiddleware(RobotsTxtMiddleware):
@@ -78,17 +77,17 @@ class RobotsMiddleware(RobotsTxtMiddleware):
         self.unreachable: dict[str, str] = {}
         self.too_slow: dict[str, float] = {}
 
-    async def process_request(self, request: Request, spider: Any = None) -> None:
-        if request.meta.get("dont_obey_robotstxt"):
+    async def process_request(self, request: Request, spider: Spider | None = None) -> None:
+        if for_robots_txt(request):
             return
         parser = await self.robot_parser(request)
         netloc = urlsplit(request.url).netloc
         if netloc in self.unreachable:
-            raise Refused("robots_unreachable", self.unreachable[netloc])
+            raise RefusedRequest(Refused("robots_unreachable", self.unreachable[netloc]))
         if netloc in self.too_slow:
-            raise Refused("crawl_delay_too_long", f"Crawl-delay: {self.too_slow[netloc]:g}")
+            raise RefusedRequest(Refused("crawl_delay_too_long", f"Crawl-delay: {self.too_slow[netloc]:g}"))
         if parser is not None and not parser.allowed(request.url, self.settings["USER_AGENT"]):
-            raise Refused("robots", "forbidden by robots.txt")
+            raise RefusedRequest(Refused("robots", "forbidden by robots.txt"))
 
     async def _parse_robots(self, response: Response, netloc: str, request: Request) -> None:
         waiting = self._parsers[netloc]
@@ -99,8 +98,6 @@ class RobotsMiddleware(RobotsTxtMiddleware):
         elif response.status == 200:
             body = response.body[:ROBOTS_MAX_BYTES]
             self._slow_down(request, body)
-            from scrapy.utils.misc import build_from_crawler
-
             parser = build_from_crawler(self._parserimpl, self.crawler, body)
         self._parsers[netloc] = parser
         waiting.callback(parser)
@@ -122,24 +119,49 @@ class RobotsMiddleware(RobotsTxtMiddleware):
     def _robots_error(self, exc: Exception, netloc: str) -> None:
         waiting = self._parsers[netloc]
         assert isinstance(waiting, Deferred)
-        self.unreachable[netloc] = f"robots.txt: {type(exc).__name__}"
+        # Of what is dropped without being an error, the log gives the one name that Scrapy has for it.
+        kind = IgnoreRequest if isinstance(exc, IgnoreRequest) else type(exc)
+        self.unreachable[netloc] = f"robots.txt: {kind.__name__}"
         self._parsers[netloc] = None
         waiting.callback(None)
+
+
+class TypedRedirectMiddleware(RedirectMiddleware):
+    """Scrapy's, but the end of its patience has a type."""
+
+    def process_response(
+        self, request: Request, response: Response, spider: Spider | None = None
+    ) -> Request | Response:
+        try:
+            return super().process_response(request, response)
+        except IgnoreRequest as error:  # the limit is all that it ignores
+            raise RedirectLimitReached(str(error)) from error
+
+
+class TypedCompressionMiddleware(HttpCompressionMiddleware):
+    """Scrapy's, but a body that is too large once decompressed has a type."""
+
+    def process_response(
+        self, request: Request, response: Response, spider: Spider | None = None
+    ) -> Request | Response:
+        try:
+            return super().process_response(request, response)
+        except IgnoreRequest as error:  # DOWNLOAD_MAXSIZE is all that it ignores for
+            raise DecompressedTooLarge(str(error)) from error
 
 
 class ReplayMiddleware:
     """Answers from the WARC what an earlier run of the same crawl has fetched; nothing is asked for twice."""
 
-    def __init__(self, crawler: Crawler) -> None:
-        self.crawler = crawler
+    def __init__(self, parts: Parts) -> None:
+        self.replay = parts.replay
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ReplayMiddleware:
-        return cls(crawler)
+        return cls(parts_of(crawler))
 
     def process_request(self, request: Request) -> Response | None:
-        spider: CrawlSpider = self.crawler.spider  # type: ignore[assignment]
-        stored: Stored | None = spider.replay.get(request.url)
+        stored = self.replay.get(request.url)
         if stored is None or request.method != "GET":
             return None
         headers: dict[str, list[str]] = {}
@@ -152,24 +174,27 @@ class ReplayMiddleware:
 class WarcMiddleware:
     """Nearest to the network: writes what was sent and received, before decompression and redirects."""
 
-    def __init__(self, crawler: Crawler) -> None:
-        self.crawler = crawler
-        self.files: WarcFiles = crawler.settings["WINNOW_WARC"]
-        self.proxied = bool(crawler.settings["WINNOW_PROXY"])
+    def __init__(self, parts: Parts) -> None:
+        self.files, self.replay, self.ledger = parts.warc, parts.replay, parts.ledger
+        self.proxied = bool(parts.config.proxy)
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> WarcMiddleware:
-        return cls(crawler)
+        return cls(parts_of(crawler))
 
     def process_response(self, request: Request, response: Response) -> Response:
-        spider: CrawlSpider = self.crawler.spider  # type: ignore[assignment]
         if REPLAYED in response.flags:
-            stored = spider.replay[request.url]
-            spider.record_response(request, response, stored.file, stored.offset)
-            return response
+            stored: Stored = self.replay[request.url]
+            file, offset = stored.file, stored.offset
+        else:
+            file, offset = self._write(request, response)
+        self.ledger.answered(visit_of(request), _answer(response, file, offset))
+        return response
+
+    def _write(self, request: Request, response: Response) -> tuple[str, int]:
         parts = urlsplit(request.url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        file, offset = self.files.write(
+        return self.files.write(
             request.url,
             request_line=f"{request.method} {target} HTTP/1.1",
             request_headers=[("Host", parts.netloc), *_pairs(request.headers)],
@@ -178,17 +203,20 @@ class WarcMiddleware:
             body=response.body,
             ip=str(response.ip_address) if response.ip_address and not self.proxied else None,
         )
-        spider.record_response(request, response, file, offset)
-        return response
 
 
-def _pairs(headers: Any) -> list[tuple[str, str]]:
+def _answer(response: Response, file: str, offset: int) -> Answer:
+    header = response.headers.get("Location")
+    location = header.decode("latin-1") if response.status in REDIRECTS and header else None
+    target = None if location is None else response.urljoin(location)
+    return Answer(response.status, len(response.body), file, offset, location, target)
+
+
+def _pairs(headers: Headers) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, values in headers.items() for value in values]
 
 
 def _status_line(status: int) -> str:
-    from http import HTTPStatus
-
     try:
         return f"{status} {HTTPStatus(status).phrase}"
     except ValueError:

@@ -7,21 +7,42 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from crawler.config import CrawlConfig
+from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import StepError, UsageError
-from pipeline.core.executor import SerialExecutor
+from pipeline.core.events import Said
 from pipeline.core.files import write_json
-from pipeline.core.step import Plan, ShardResult, Task, Workspace, run_step
+from pipeline.core.recipe import Recipe
+from pipeline.core.step import ShardResult, Task
 
 VERSION = 1
-Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class CrawlArgs:
+    """`seeds` are URLs: seed files were read when the step was planned."""
+
+    config: CrawlConfig
+    seeds: tuple[str, ...]
+
+
+def stage(recipe: Recipe, bench: Bench, done: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """`[crawl]` makes the result "crawl" out of nothing but the recipe."""
+    return {"crawl": crawl(recipe.section("crawl"), bench, base=recipe.base)}
+
+
+def check(recipe: Recipe) -> None:
+    """Seeds that are none are found before anything runs. Raises: UsageError."""
+    config: CrawlConfig = recipe.section("crawl")
+    if config.seeds:
+        read_seeds(config.seeds, recipe.base)
 
 
 def read_seeds(seeds: list[str], base: Path = Path()) -> list[str]:
@@ -46,26 +67,31 @@ def read_seeds(seeds: list[str], base: Path = Path()) -> list[str]:
     return list(dict.fromkeys(urls))
 
 
-def crawl(config: CrawlConfig, space: Workspace, *, base: Path = Path(), report: Report | None = None) -> Dataset:
+def crawl(config: CrawlConfig, bench: Bench, *, base: Path = Path()) -> Dataset:
     """Crawl. A crawl that was killed goes on: what is in its WARC files is not asked for again.
+
+    Its task tells `pages` fetched and URLs `known` now and then, and the step says at the end what became of them.
 
     Args:
         base: where relative seed files lie.
-        report: told {"pages": ..., "known": ...} now and then.
 
     Returns: a step with WARC files in `warc/` and the fate of every URL in `fetch/`.
     Raises: UsageError for bad seeds; StepError if not one page could be fetched.
     """
     seeds = read_seeds(config.seeds, base)
     params = {k: v for k, v in asdict(config).items() if k not in ("seeds", "proxy", "contact")}
-    plan = Plan("crawl", {**params, "seeds": seeds}, VERSION)
-    task = Task("crawl", 0, (), space.dir(plan), (config, seeds, report))
-    return run_step(plan, space.dir(plan), [task], _crawl, SerialExecutor(), extra={"kind": "warc", "seeds": seeds})
+    task = Task(0, {}, CrawlArgs(config, tuple(seeds)))
+    extra = {"kind": "warc", "seeds": seeds}
+    made = bench.step("crawl", {**params, "seeds": seeds}, VERSION, [], [task], crawl_seeds, extra=extra)
+    outcomes: Mapping[str, int] = made.counts["outcomes"]
+    bench.told(Said("crawl", ", ".join(f"{n:,} {k}" for k, n in sorted(outcomes.items()))))
+    return made
 
 
-def _crawl(task: Task) -> ShardResult:
-    config, seeds, report = task.args
-    write_json(task.out / "crawl.json", {"config": asdict(config), "seeds": seeds})
+def crawl_seeds(task: Task[CrawlArgs]) -> ShardResult:
+    """`warc/*.warc.gz` and `fetch/00000`: the whole crawl, in a process of its own that ends with this one."""
+    config = task.args.config
+    write_json(task.out / "crawl.json", {"config": asdict(config), "seeds": list(task.args.seeds)})
     command = [sys.executable, "-m", "crawler.worker", str(task.out)]
     result: dict[str, Any] | None = None
     environment = dict(os.environ)
@@ -73,7 +99,14 @@ def _crawl(task: Task) -> ShardResult:
         environment |= {"http_proxy": config.proxy, "https_proxy": config.proxy, "no_proxy": ""}
     with (
         tempfile.TemporaryFile("w+") as errors,  # a pipe that nobody reads yet would fill up and stop the crawl
-        subprocess.Popen(command, text=True, env=environment, stdout=subprocess.PIPE, stderr=errors) as process,
+        subprocess.Popen(
+            command,
+            text=True,
+            env=environment,
+            stdin=subprocess.PIPE,  # never written to: its end tells the crawling process that this one is gone
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        ) as process,
     ):
         assert process.stdout is not None
         try:
@@ -81,8 +114,8 @@ def _crawl(task: Task) -> ShardResult:
                 record = json.loads(line)
                 if "outcomes" in record:
                     result = record
-                elif report:
-                    report(record)
+                else:
+                    task.tell(pages=record["pages"], known=record["known"])
         except BaseException:
             process.kill()
             raise
@@ -92,10 +125,11 @@ def _crawl(task: Task) -> ShardResult:
     if process.returncode or result is None:
         last = problem.splitlines()[-1] if problem else f"exit code {process.returncode}"
         raise StepError(f"the crawling process failed: {last}")
-    outcomes = result["outcomes"]
+    outcomes: dict[str, int] = result["outcomes"]
+    fetched = task.file("fetch")
     if not outcomes.get("fetched"):
         met = ", ".join(f"{n} {k}" for k, n in sorted(outcomes.items())) or "nothing"
-        raise StepError(f"not one page could be fetched ({met}). See {task.out / 'fetch' / '00000.parquet'}.")
+        raise StepError(f"not one page could be fetched ({met}). See {fetched}.")
     outputs: dict[Path, int | None] = dict.fromkeys(sorted((task.out / "warc").glob("*.warc.gz")))
-    outputs[task.out / "fetch" / "00000.parquet"] = sum(outcomes.values())
+    outputs[fetched] = sum(outcomes.values())
     return ShardResult(outputs, {"outcomes": outcomes, "responses": result["responses"]})

@@ -7,40 +7,33 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from scrapy import signals
 from scrapy.crawler import CrawlerProcess
 from scrapy.exceptions import StopDownload
-from scrapy.http import Request
+from scrapy.http import Headers, Request
 
+from crawler.bridge import Parts, for_robots_txt
+from crawler.budget import Budget
 from crawler.config import CrawlConfig
+from crawler.fetch_log import FetchLog, seal
+from crawler.ledger import Ledger
+from crawler.scope import scope_of
 from crawler.spider import CrawlSpider
 from crawler.warc import Stored, WarcFiles, repair, stored_responses, warc_info
-from pipeline.core.files import read_json, write_parquet
+from pipeline.core.files import read_json
 
-FETCH_LOG = pa.schema(
-    [
-        pa.field("url", pa.string(), nullable=False),
-        ("host", pa.string()),
-        pa.field("outcome", pa.string(), nullable=False),
-        ("note", pa.string()),
-        ("status", pa.int16()),
-        ("depth", pa.int32()),
-        ("referrer", pa.string()),
-        ("time", pa.timestamp("us", tz="UTC")),
-        ("warc_file", pa.string()),
-        ("warc_offset", pa.int64()),
-        ("bytes", pa.int64()),
-    ]
-)
+STDIN = 0
 
 
-def settings(config: CrawlConfig, files: WarcFiles) -> dict[str, Any]:
+def settings(config: CrawlConfig) -> dict[str, Any]:
     """Scrapy settings: polite, and closed where Scrapy's defaults are open."""
     # Scrapy 2.19 starts every waiting request at once where the delay is 0, whatever the concurrency: it counts a
     # transfer only when its coroutine runs. A millisecond between two keeps the limit.
@@ -48,8 +41,6 @@ def settings(config: CrawlConfig, files: WarcFiles) -> dict[str, Any]:
     return {
         "USER_AGENT": config.agent,
         "ROBOTSTXT_OBEY": True,
-        "WINNOW_WARC": files,
-        "WINNOW_PROXY": config.proxy,
         "WINNOW_MAX_CRAWL_DELAY": config.max_crawl_delay_s,
         "DOWNLOAD_DELAY": delay,
         "DOWNLOAD_DELAY_JITTER": 0.0,  # a random delay could fall below what a host asked for
@@ -74,9 +65,13 @@ def settings(config: CrawlConfig, files: WarcFiles) -> dict[str, Any]:
         "DOWNLOADER_MIDDLEWARES": {
             "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
             "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
+            "scrapy.downloadermiddlewares.httpcompression.HttpCompressionMiddleware": None,
+            "scrapy.downloadermiddlewares.redirect.RedirectMiddleware": None,
             "crawler.middleware.ScopeMiddleware": 50,
             "crawler.middleware.RobotsMiddleware": 100,
             "crawler.middleware.LimitMiddleware": 110,
+            "crawler.middleware.TypedCompressionMiddleware": 590,  # where Scrapy has its own
+            "crawler.middleware.TypedRedirectMiddleware": 600,
             "crawler.middleware.ReplayMiddleware": 940,
             "crawler.middleware.WarcMiddleware": 950,
         },
@@ -99,35 +94,64 @@ def crawl(folder: Path) -> dict[str, Any]:
     for response in stored_responses(folder / "warc"):
         replay[response.url] = response
         stored += 1
-    files = WarcFiles(folder / "warc", max_bytes=config.warc_bytes, info=warc_info(config.agent))
-    process = CrawlerProcess(settings(config, files), install_root_handler=False)
+    seeds: list[str] = given["seeds"]
+    budget = Budget(config.max_pages, config.max_pages_per_host)
+    log = FetchLog(folder / "fetch" / "log.jsonl")
+    parts = Parts(
+        config,
+        tuple(seeds),
+        scope=scope_of(config, seeds),
+        budget=budget,
+        ledger=Ledger(log, budget),
+        warc=WarcFiles(folder / "warc", max_bytes=config.warc_bytes, info=warc_info(config.agent)),
+        replay=replay,
+    )
+    _run(parts)
+    parts.warc.close()
+    log.close()
+    outcomes = seal(log.path, folder / "fetch" / "00000.parquet")
+    return {"outcomes": outcomes, "responses": parts.warc.written + stored}
+
+
+def _run(parts: Parts) -> None:
+    """Crawl until nothing is left to ask for; pages and links known go to the caller now and then."""
+    process = CrawlerProcess(settings(parts.config), install_root_handler=False)
     made = process.create_crawler(CrawlSpider)
     last = [0.0]
 
-    def tell(*_: Any, **__: Any) -> None:
+    def tell(**_: object) -> None:
         spider = made.spider
         if isinstance(spider, CrawlSpider) and time.monotonic() - last[0] > 0.5:
             last[0] = time.monotonic()
-            _print({"pages": len(spider.pages), "known": len(spider.known)})
+            _print({"pages": parts.budget.pages, "known": len(spider.known)})
 
-    def check_type(headers: Any, request: Request, **_: Any) -> None:
+    def check_type(headers: Headers, request: Request, **_: object) -> None:
         kind = (headers.get("Content-Type") or b"").decode("latin-1").split(";")[0].strip().lower()
-        if kind and kind not in config.content_types and not request.meta.get("dont_obey_robotstxt"):
+        if kind and kind not in parts.config.content_types and not for_robots_txt(request):
             raise StopDownload(fail=True)
 
     made.signals.connect(tell, signals.response_received)
     made.signals.connect(check_type, signals.headers_received)
-    process.crawl(made, config=config, seeds=given["seeds"], replay=replay)
+    process.crawl(made, parts=parts)
     process.start()
-    files.close()
-    spider = made.spider
-    assert isinstance(spider, CrawlSpider)
-    rows = [spider.log_rows[u] for u in sorted(spider.log_rows)]
-    write_parquet(folder / "fetch" / "00000.parquet", pa.Table.from_pylist(rows, FETCH_LOG))
-    outcomes: dict[str, int] = {}
-    for row in rows:
-        outcomes[row["outcome"]] = outcomes.get(row["outcome"], 0) + 1
-    return {"outcomes": outcomes, "responses": files.written + stored}
+
+
+def end_with_parent() -> None:
+    """End this process when the one that started it is gone, however that ended.
+
+    The parent holds the other end of the pipe that is our standard input and never writes to it: the end of that file
+    means that the parent is dead. Then nobody waits for this crawl, and a second one may soon go on with its files. All
+    that was fetched is written already; a record that is not whole yet is cut off by the next run. Started by hand, with
+    no pipe, the process lives on its own.
+    """
+    if stat.S_ISFIFO(os.fstat(STDIN).st_mode):
+        threading.Thread(target=_end_after_stdin, daemon=True).start()
+
+
+def _end_after_stdin() -> None:
+    while os.read(STDIN, 1):  # not sys.stdin: a thread that holds its lock would trouble the interpreter's own end
+        pass
+    os._exit(1)
 
 
 def _print(record: dict[str, Any]) -> None:
@@ -135,5 +159,6 @@ def _print(record: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     logging.getLogger("scrapy").setLevel(logging.ERROR)
     _print(crawl(Path(sys.argv[1])))

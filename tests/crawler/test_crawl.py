@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,12 +20,15 @@ import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from crawler.config import CrawlConfig
-from crawler.step import crawl, read_seeds
+from crawler.step import check, crawl, read_seeds
 from examples.hosts import Server
+from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import StepError, UsageError
-from pipeline.core.step import Workspace
+from pipeline.core.events import Event, Said, TaskNote
+from pipeline.core.executor import PoolExecutor
 from pipeline.look.run import table_of
+from pipeline.run.session import load_recipe
 
 
 class Site(ThreadingHTTPServer):
@@ -66,7 +71,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             body = f"<p>Page {self.path}.</p><a href='{self.path}/deeper'>on</a><a href='/private/1'>no</a>"
         data = body.encode()
+        headers = {}
+        if self.path.startswith("/chain/"):  # it leads on and on
+            status, headers["Location"] = 302, f"/chain/{int(self.path.rpartition('/')[2]) + 1}"
+        if self.path == "/bomb":
+            data, headers["Content-Encoding"] = gzip.compress(b"<p>boom</p>" * 10_000), "gzip"
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "text/plain" if self.path == "/robots.txt" else "text/html")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -100,7 +112,7 @@ def outcomes(step: Dataset) -> dict[str, str]:
 
 
 def test_warc_is_1_1_with_pairs_and_a_member_per_record(site: Site, tmp_path: Path) -> None:
-    step = crawl(config(site), Workspace(tmp_path))
+    step = crawl(config(site), Bench(tmp_path))
     (path,) = step.files("warc")
     kinds = []
     with open(path, "rb") as f:
@@ -111,19 +123,17 @@ def test_warc_is_1_1_with_pairs_and_a_member_per_record(site: Site, tmp_path: Pa
                 assert again.read(2) == b"\x1f\x8b"
     assert kinds[0] == WarcRecordType.warcinfo
     assert kinds.count(WarcRecordType.response) == kinds.count(WarcRecordType.request) == step.counts["responses"] == 14
-    import gzip
-
     assert gzip.decompress(path.read_bytes()).startswith(b"WARC/1.1\r\n")
 
 
 def test_requests_under_way_stay_within_the_limit_without_a_delay(site: Site, tmp_path: Path) -> None:
     site.delay_s = 0.05
-    crawl(config(site, concurrency_per_host=2), Workspace(tmp_path))
+    crawl(config(site, concurrency_per_host=2), Bench(tmp_path))
     assert site.most_at_once == 2
 
 
 def test_scope_depth_and_user_agent(site: Site, tmp_path: Path) -> None:
-    step = crawl(config(site, contact="mailto:me@here.test"), Workspace(tmp_path))
+    step = crawl(config(site, contact="mailto:me@here.test"), Bench(tmp_path))
     met = outcomes(step)
     assert met[site.url + "/p/3"] == "fetched"
     assert met[site.url + "/p/3/deeper"] == "depth_limit"
@@ -133,14 +143,14 @@ def test_scope_depth_and_user_agent(site: Site, tmp_path: Path) -> None:
 
 
 def test_path_prefix_keeps_to_its_part_of_the_site(site: Site, tmp_path: Path) -> None:
-    met = outcomes(crawl(config(site, path_prefixes=["/p/1"]), Workspace(tmp_path)))
+    met = outcomes(crawl(config(site, path_prefixes=["/p/1"]), Bench(tmp_path)))
     assert met[site.url + "/p/11"] == "fetched"
     assert met[site.url + "/p/2"] == "out_of_scope"
 
 
 def test_robots_rules_and_crawl_delay_are_obeyed(site: Site, tmp_path: Path) -> None:
     site.robots = (200, "User-agent: *\nDisallow: /private/\nCrawl-delay: 0.2\n")
-    met = outcomes(crawl(config(site, max_depth=2, max_pages=6), Workspace(tmp_path)))
+    met = outcomes(crawl(config(site, max_depth=2, max_pages=6), Bench(tmp_path)))
     assert met[site.url + "/private/1"] == "robots"
     assert not [p for _, p, _ in site.log if p.startswith("/private")]
     times = [t for t, p, _ in site.log if p != "/robots.txt"]
@@ -150,24 +160,24 @@ def test_robots_rules_and_crawl_delay_are_obeyed(site: Site, tmp_path: Path) -> 
 def test_robots_server_error_forbids_everything(site: Site, tmp_path: Path) -> None:
     site.robots = (503, "busy")
     with pytest.raises(StepError, match="not one page could be fetched"):
-        crawl(config(site), Workspace(tmp_path))
+        crawl(config(site), Bench(tmp_path))
     assert {p for _, p, _ in site.log} == {"/robots.txt"}
 
 
 def test_page_limit_is_a_limit(site: Site, tmp_path: Path) -> None:
-    step = crawl(config(site, max_pages=5), Workspace(tmp_path))
+    step = crawl(config(site, max_pages=5), Bench(tmp_path))
     assert step.counts["outcomes"]["fetched"] == 5
     assert step.counts["outcomes"]["page_limit"] == 8
 
 
 def test_a_calendar_without_end_is_left(site: Site, tmp_path: Path) -> None:
     seeds = [site.url + "/cal/0"]
-    step = crawl(config(site, seeds=seeds, max_depth=40, repeats=4), Workspace(tmp_path / "short"))
+    step = crawl(config(site, seeds=seeds, max_depth=40, repeats=4), Bench(tmp_path / "short"))
     met = outcomes(step)
     assert met[site.url + "/cal/5"] == "fetched"
     assert met[site.url + "/cal/6"] == "repeats"
     assert sum("/cal/" in u for u in met) == 7
-    patient = outcomes(crawl(config(site, seeds=seeds, max_depth=40, repeats=10), Workspace(tmp_path / "long")))
+    patient = outcomes(crawl(config(site, seeds=seeds, max_depth=40, repeats=10), Bench(tmp_path / "long")))
     assert {o for u, o in patient.items() if "/cal/" in u} == {"fetched", "depth_limit"}
 
 
@@ -195,10 +205,69 @@ def test_killed_crawl_goes_on_without_asking_twice(site: Site, tmp_path: Path) -
     assert len(set(before) & set(after)) <= 2  # at most what was on its way when the kill came
 
 
-def test_second_command_fetches_nothing(site: Site, tmp_path: Path) -> None:
-    crawl(config(site), Workspace(tmp_path))
+def test_crawling_process_ends_when_its_parent_is_killed(site: Site, tmp_path: Path) -> None:
+    site.delay_s = 0.5  # a minute for the whole site
+    words = ["crawl", "--seeds", site.url + "/", "--out", str(tmp_path / "c"), "--set", "crawl.delay_s=0"]
+    parent = subprocess.Popen([sys.executable, "-m", "pipeline.cli.main", *words],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    while len(site.log) < 4:
+        time.sleep(0.05)
+    assert workers(tmp_path) or not Path("/proc").exists()
+    parent.kill()  # the parent alone: it has no time to end what it started
+    parent.wait()
+    deadline = time.monotonic() + 10
+    while workers(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not workers(tmp_path)
     asked = len(site.log)
-    crawl(config(site), Workspace(tmp_path))
+    time.sleep(2)
+    assert len(site.log) == asked < 50
+
+
+def workers(folder: Path) -> list[str]:
+    """Processes that crawl into `folder`, by what /proc says of them; none where there is no /proc."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_text("utf-8", "replace")
+        except OSError:
+            continue  # it has just ended
+        if "crawler.worker" in words and str(folder) in words:
+            found.append(entry.parent.name)
+    return found
+
+
+def test_a_pool_crawls_tells_and_its_crawl_ends_with_it(site: Site, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    pool = PoolExecutor(2)
+    try:
+        step = crawl(config(site), Bench(tmp_path / "whole", pool, told=heard.append))
+        notes = [e.facts for e in heard if isinstance(e, TaskNote)]
+        assert notes
+        assert all(0 <= f["pages"] <= f["known"] for f in notes)  # type: ignore[operator]
+        assert outcomes(step)[site.url + "/p/3"] == "fetched"
+        met = sorted(Counter(outcomes(step).values()).items())
+        assert heard[-1] == Said("crawl", ", ".join(f"{n} {outcome}" for outcome, n in met))
+
+        def stop(event: Event) -> None:
+            if isinstance(event, TaskNote):
+                raise KeyboardInterrupt
+
+        site.delay_s = 0.5  # it would take a minute
+        with pytest.raises(KeyboardInterrupt):
+            crawl(config(site, max_depth=3), Bench(tmp_path / "cut", pool, told=stop))
+    finally:
+        pool.close(now=True)
+    deadline = time.monotonic() + 10
+    while workers(tmp_path / "cut") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not workers(tmp_path / "cut")
+
+
+def test_second_command_fetches_nothing(site: Site, tmp_path: Path) -> None:
+    crawl(config(site), Bench(tmp_path))
+    asked = len(site.log)
+    crawl(config(site), Bench(tmp_path))
     assert len(site.log) == asked
 
 
@@ -209,13 +278,24 @@ def test_misbehaving_pages_through_a_proxy(hosts: Server, tmp_path: Path) -> Non
             seeds=[garden + "/"], proxy=f"http://127.0.0.1:{hosts.server_address[1]}", delay_s=0.0, concurrency_per_host=8,
             timeout_s=2.0, retries=0, max_page_bytes=4_000_000, max_depth=1,
         ),
-        Workspace(tmp_path),
+        Bench(tmp_path),
     )  # fmt: skip
     met = outcomes(step)
     want = {"/private/plans.html": "robots", "/loop/a.html": "redirect_loop", "/huge.html": "too_large",
             "/slow.html": "timeout", "/leaflet.pdf": "content_type",
             "/old-soil.html": "redirect", "/missing.html": "http_error"}  # fmt: skip
     assert {k: met[garden + k] for k in want} == want
+
+
+def test_patience_with_redirects_and_compressed_bodies_has_an_end(site: Site, tmp_path: Path) -> None:
+    seeds = [site.url + "/chain/0", site.url + "/bomb", site.url + "/p/1"]
+    step = crawl(config(site, seeds=seeds, max_depth=0, max_page_bytes=50_000), Bench(tmp_path))
+    rows = {r["url"].removeprefix(site.url): r for r in table_of(step, "fetch").to_pylist()}
+    assert (rows["/chain/0"]["outcome"], rows["/chain/0"]["note"]) == ("redirect_loop", "gave up after 5")
+    assert rows["/chain/5"]["outcome"] == "redirect"
+    assert "/chain/6" not in rows
+    assert (rows["/bomb"]["outcome"], rows["/bomb"]["note"]) == ("too_large", "more than 50,000 bytes")
+    assert rows["/p/1"]["outcome"] == "fetched"
 
 
 def test_seed_files_and_bad_seeds(tmp_path: Path) -> None:
@@ -225,3 +305,5 @@ def test_seed_files_and_bad_seeds(tmp_path: Path) -> None:
         read_seeds([])
     with pytest.raises(UsageError, match="neither an http"):
         read_seeds(["ftp://a.test/"])
+    with pytest.raises(UsageError, match="neither an http"):
+        check(load_recipe(None, ['crawl.seeds=["ftp://a.test/"]']))
