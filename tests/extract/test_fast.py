@@ -14,18 +14,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from examples.hosts import GARDEN
-from pipeline.cli.main import app
 from pipeline.core.errors import DataError
-from pipeline.extract.charset import decode, is_utf8
 from pipeline.extract.fast.engine import FastExtractor, measure
-from pipeline.extract.fast.kernels import html as K
+from pipeline.extract.fast.kernels.elements import E
 from pipeline.extract.fast.kernels.tags import tables
 from pipeline.extract.fast.labels import block_labels, word_f1
 from pipeline.extract.fast.model import load
 from pipeline.look.run import table_of
+from pipeline.text.charset import decode, is_utf8
+from tests.command import printed
 from tests.conftest import html, run, warc_bytes, write_recipe
 
 FAST = FastExtractor()
@@ -159,7 +158,7 @@ def test_any_markup_gives_valid_text_and_ranges(page: str) -> None:
     assert 0 <= found.confidence <= 1
     measured = measure(raw)
     assert not isinstance(measured, str)
-    parents = measured.el[1:, K.E_PARENT]
+    parents = measured.el[1:, E.parent]
     assert np.all((parents >= 0) & (parents < np.arange(1, len(measured.el))))
     measured.text.tobytes().decode("utf-8")
 
@@ -276,18 +275,17 @@ def test_training_makes_a_model_that_tells_content_from_menus(tmp_path: Path) ->
     with gzip.open(folder / "ground-truth.jsonl.gz", "wt") as f:
         f.writelines(json.dumps(r) + "\n" for r in rows)
     out = tmp_path / "own.npz"
-    result = CliRunner().invoke(app, ["extractor", "train", str(folder), "--out", str(out)])
-    assert result.exit_code == 0, result.output
+    printed("extractor", "train", folder, "--out", out)
     assert load(out).facts["out_of_fold"]["word F1"] > 0.9
     again = tmp_path / "again.npz"
-    assert CliRunner().invoke(app, ["extractor", "train", str(folder), "--out", str(again)]).exit_code == 0
+    printed("extractor", "train", folder, "--out", again)
     assert out.read_bytes() == again.read_bytes()
 
 
 BOUNDED = """
 import random, sys
 from pathlib import Path
-from pipeline.extract.charset import decode
+from pipeline.text.charset import decode
 from pipeline.extract.fast.engine import FastExtractor
 fast, rng = FastExtractor(), random.Random(1)
 for path in sorted(Path(sys.argv[1]).glob("*.html")):
@@ -310,6 +308,6 @@ def test_kernels_stay_inside_their_arrays(pytestconfig: pytest.Config) -> None:
 
 
 def test_tables_name_every_reference_of_the_standard() -> None:
-    *_, offsets, blob = tables()
+    _, offsets, blob = tables().references
     assert len(offsets) == 2232
     assert blob.tobytes().decode("utf-8")

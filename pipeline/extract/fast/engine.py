@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.extract.fast.facts import page_facts
-from pipeline.extract.fast.kernels import blocks as B
-from pipeline.extract.fast.kernels import html as K
-from pipeline.extract.fast.kernels import select as S
+from pipeline.extract.fast.kernels import features as F
+from pipeline.extract.fast.kernels import select as K
+from pipeline.extract.fast.kernels.elements import MARK, B, E
+from pipeline.extract.fast.kernels.scan import OK, scan
+from pipeline.extract.fast.kernels.scores import path_scores, path_tokens, text_scores
+from pipeline.extract.fast.kernels.statistics import S, text_statistics
 from pipeline.extract.fast.kernels.tags import TAG, tables
 from pipeline.extract.fast.metadata import Metadata, read
-from pipeline.extract.fast.model import BUNDLED, FastModel, load_cached
+from pipeline.extract.fast.model import BUNDLED, FastModel, ScoreTables, load_cached
 
 VERSION = 1  # raised when the same page and model give another text
 MAX_ELEMENTS, MAX_BLOCKS = 200_000, 50_000
@@ -28,8 +30,9 @@ class Measured:
     """A scanned page, before any weights: what training keeps of it.
 
     Attributes:
-        el, tokens, blocks, text: as `pipeline.extract.fast.kernels.html.scan` gives them.
-        stats, text_tokens, text_offsets, path_tokens, path_offsets: as the kernels of `blocks` give them.
+        el, tokens, blocks, text: as `kernels.scan` gives them; their columns are named in `kernels.elements`.
+        stats, text_tokens, text_offsets, path_tokens, path_offsets: as `kernels.statistics` and
+            `kernels.scores` give them.
         facts: float32, as `page_facts` gives them.
         marks: (kind, bytes) of the tags that metadata are read from.
     """
@@ -49,11 +52,11 @@ class Measured:
     @property
     def units(self) -> npt.NDArray[np.float64]:
         """Words of every block."""
-        return self.stats[:, B.S_UNITS]
+        return self.stats[:, S.units]
 
     def block_texts(self) -> list[str]:
         whole = self.text.tobytes()
-        return [whole[b[B.B_START] : b[B.B_END]].decode("utf-8", "replace") for b in self.blocks]
+        return [whole[b[B.start] : b[B.end]].decode("utf-8", "replace") for b in self.blocks]
 
 
 @dataclass(frozen=True)
@@ -78,36 +81,36 @@ class FastPage:
 def measure(page: bytes, url: str = "") -> Measured | str:
     """Scan a page of UTF-8 bytes; a string names the limit that it breaks."""
     buf = np.frombuffer(page, np.uint8)
-    status, el, tokens, blocks, text, marks = K.scan(buf, MAX_ELEMENTS, *tables())
-    if status != K.OK:
+    status, el, tokens, blocks, text, marks = scan(buf, MAX_ELEMENTS, tables())
+    if status != OK:
         return "too_many_elements"
     if len(blocks) > MAX_BLOCKS:
         return "too_many_blocks"
     marked = [(kind, page[start:end]) for kind, start, end in marks.tolist()]
-    title = next((raw for kind, raw in marked if kind == K.M_TITLE), b"")
-    stats, text_tokens, text_offsets = B.text_statistics(blocks, text, np.frombuffer(title, np.uint8))
-    path_tokens, path_offsets = B.path_tokens(el, tokens)
+    title = next((raw for kind, raw in marked if kind == MARK.title), b"")
+    stats, text_tokens, text_offsets = text_statistics(blocks, text, np.frombuffer(title, np.uint8))
+    path_indices, path_offsets = path_tokens(el, tokens)
     return Measured(
-        el, tokens, blocks, text, stats, text_tokens, text_offsets, path_tokens, path_offsets,
+        el, tokens, blocks, text, stats, text_tokens, text_offsets, path_indices, path_offsets,
         page_facts(marked, url), marked,
     )  # fmt: skip
 
 
-def features(page: Measured, model: FastModel | Any) -> npt.NDArray[np.float32]:
+def features(page: Measured, scores: ScoreTables) -> npt.NDArray[np.float32]:
     """float32 (blocks, N_FEATURES) of a page under a model's score tables."""
-    path = B.path_scores(
-        page.el, page.blocks, page.path_tokens, page.path_offsets, model.own, model.above, model.path_scale
+    path = path_scores(
+        page.el, page.blocks, page.path_tokens, page.path_offsets, scores.own, scores.above, scores.path_scale
     )
-    text = B.text_scores(page.text_tokens, page.text_offsets, model.text, model.text_scale)
-    found: npt.NDArray[np.float32] = B.features(page.el, page.tokens, page.blocks, page.stats, path, text, page.facts)
+    text = text_scores(page.text_tokens, page.text_offsets, scores.text, scores.text_scale)
+    found: npt.NDArray[np.float32] = F.features(page.el, page.tokens, page.blocks, page.stats, path, text, page.facts)
     return found
 
 
 def choose(page: Measured, model: FastModel) -> tuple[npt.NDArray[np.bool_], float]:
     """The blocks of a page that a model takes (bool, a value per block), and their expected F1."""
-    x = features(page, model)
-    odds = S.trees(x, model.roots, model.feature, model.threshold, model.child, model.value, model.depth)
-    chosen, confidence = S.choose(page.units, odds, model.bias, page.stats[:, B.S_HASH])
+    x, trees = features(page, model.scores), model.trees
+    odds = K.trees(x, trees.roots, trees.feature, trees.threshold, trees.child, trees.value, trees.depth)
+    chosen, confidence = K.choose(page.units, odds, model.bias, page.stats[:, S.hash])
     return chosen, float(confidence)
 
 
@@ -134,13 +137,13 @@ class FastExtractor:
 
     def _extract(self, measured: Measured, url: str) -> FastPage:
         chosen, confidence = choose(measured, self.model)
-        text, ranges = S.join(measured.el, measured.blocks, measured.text, chosen)
+        text, ranges = K.join(measured.el, measured.blocks, measured.text, chosen)
         return FastPage(
             text.tobytes().decode("utf-8", "replace").strip(),
             confidence,
             ranges,
             read(measured.marks, url),
-            int(np.count_nonzero(measured.el[:, K.E_TAG] == _A)),
+            int(np.count_nonzero(measured.el[:, E.tag] == _A)),
         )
 
 

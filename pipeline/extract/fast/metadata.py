@@ -7,10 +7,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urljoin
 
-from pipeline.extract.fast.kernels.html import M_HTML, M_JSON, M_LINK, M_META, M_TIME, M_TITLE
+from pipeline.extract.fast.kernels.elements import MARK
 
 _NAME = re.compile(rb"""\b(?:property|name|itemprop|http-equiv)\s*=\s*["']?([^"'>\s]+)""", re.I)
 _ATTRIBUTE = re.compile(rb"""([a-zA-Z:_.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
@@ -42,9 +41,9 @@ def read(marks: Iterable[tuple[int, bytes]], url: str = "") -> Metadata:
     named: dict[str, str] = {}
     robots: list[str] = []
     title = language = canonical = licence = time = None
-    linked: dict[str, Any] = {}
+    linked: dict[str, object] = {}
     for kind, raw in marks:
-        if kind == M_META:
+        if kind == MARK.meta:
             match = _NAME.search(raw)
             name = match[1].decode("ascii", "replace").lower() if match else ""
             if name not in _WANTED:
@@ -56,7 +55,7 @@ def read(marks: Iterable[tuple[int, bytes]], url: str = "") -> Metadata:
                 language = language or content
             elif content:
                 named.setdefault(name, content)
-        elif kind == M_LINK:
+        elif kind == MARK.link:
             if b"canonical" in raw or b"license" in raw:
                 found = dict(_attributes(raw))
                 rel, href = found.get("rel", "").lower().split(), found.get("href", "")
@@ -64,14 +63,14 @@ def read(marks: Iterable[tuple[int, bytes]], url: str = "") -> Metadata:
                     canonical = canonical or _join(url, href)
                 if href and "license" in rel:
                     licence = licence or _join(url, href)
-        elif kind == M_TITLE:
+        elif kind == MARK.title:
             title = title or " ".join(html.unescape(raw.decode("utf-8", "replace")).split())
-        elif kind == M_TIME:
+        elif kind == MARK.time:
             time = time or _iso(dict(_attributes(raw)).get("datetime", ""))
-        elif kind == M_HTML:
+        elif kind == MARK.html:
             found = dict(_attributes(raw))
             language = found.get("lang") or found.get("xml:lang") or language
-        elif kind == M_JSON and len(raw) <= MAX_JSON:
+        elif kind == MARK.json and len(raw) <= MAX_JSON:
             for key, value in _json_facts(raw):
                 linked.setdefault(key, value)
     return Metadata(
@@ -98,7 +97,7 @@ def _join(base: str, href: str) -> str | None:
         return None
 
 
-def _iso(value: Any) -> str | None:
+def _iso(value: object) -> str | None:
     found = _DATE.match(value.strip()) if isinstance(value, str) else None
     return found[0] if found else None
 
@@ -107,7 +106,7 @@ def _is_name(value: str | None) -> bool:
     return bool(value) and "://" not in str(value) and len(str(value)) < 120
 
 
-def _author(value: Any) -> str | None:
+def _author(value: object) -> str | None:
     if isinstance(value, list):
         names = [n for v in value if (n := _author(v))]
         return ", ".join(dict.fromkeys(names)) or None
@@ -116,13 +115,13 @@ def _author(value: Any) -> str | None:
     return value.strip() if isinstance(value, str) and _is_name(value.strip()) else None
 
 
-def _licence(value: Any) -> str | None:
+def _licence(value: object) -> str | None:
     if isinstance(value, dict):
         value = value.get("url") or value.get("@id")
     return value if isinstance(value, str) else None
 
 
-def _json_facts(raw: bytes) -> Iterator[tuple[str, Any]]:
+def _json_facts(raw: bytes) -> Iterator[tuple[str, object]]:
     """author, datePublished and license of the outer objects of a JSON-LD block; a broken block has none."""
     if not any(key in raw for key in (b'"author"', b'"datePublished"', b'"license"')):
         return

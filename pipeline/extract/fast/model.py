@@ -15,11 +15,45 @@ import numpy.typing as npt
 
 from pipeline.core.errors import DataError
 from pipeline.core.files import sha256_file, write_bytes
-from pipeline.extract.fast.kernels.blocks import FEATURES, PATH_BITS, TEXT_BITS
+from pipeline.extract.fast.kernels.columns import FEATURES
+from pipeline.extract.fast.kernels.scores import PATH_BITS
+from pipeline.extract.fast.kernels.statistics import TEXT_BITS
 
 BUNDLED = Path(__file__).with_name("model.npz")
 FORMAT = 1
-_ARRAYS = ("own", "above", "text", "roots", "feature", "threshold", "child", "value")
+
+
+@dataclass(frozen=True)
+class ScoreTables:
+    """Weights of names and words.
+
+    Attributes:
+        own, above: int8 (2**PATH_BITS,), weights of names near a block and further up, times `path_scale`.
+        text: int8 (2**TEXT_BITS,), weights of words, times `text_scale`.
+    """
+
+    own: npt.NDArray[np.int8]
+    above: npt.NDArray[np.int8]
+    text: npt.NDArray[np.int8]
+    path_scale: float
+    text_scale: float
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Boosted trees over features.
+
+    Attributes:
+        roots, feature, threshold, child, value: as `pipeline.extract.fast.kernels.select.trees` takes them.
+        depth: of the deepest leaf.
+    """
+
+    roots: npt.NDArray[np.int32]
+    feature: npt.NDArray[np.int16]
+    threshold: npt.NDArray[np.float32]
+    child: npt.NDArray[np.int32]
+    value: npt.NDArray[np.float32]
+    depth: int
 
 
 @dataclass(frozen=True)
@@ -27,27 +61,18 @@ class FastModel:
     """Weights of the fast extractor.
 
     Attributes:
-        own, above: int8 (2**PATH_BITS,), weights of names near a block and further up, times `path_scale`.
-        text: int8 (2**TEXT_BITS,), weights of words, times `text_scale`.
-        roots, feature, threshold, child, value: trees, as `pipeline.extract.fast.kernels.select.trees` takes them.
-        depth: of the deepest leaf.
         bias: added to the log-odds of every block.
-        facts: what the model card repeats: data, licences, scores.
+        facts: what the model card repeats: data, licences, scores; JSON.
     """
 
-    own: npt.NDArray[np.int8]
-    above: npt.NDArray[np.int8]
-    text: npt.NDArray[np.int8]
-    roots: npt.NDArray[np.int32]
-    feature: npt.NDArray[np.int16]
-    threshold: npt.NDArray[np.float32]
-    child: npt.NDArray[np.int32]
-    value: npt.NDArray[np.float32]
-    path_scale: float
-    text_scale: float
-    depth: int
+    scores: ScoreTables
+    trees: Trees
     bias: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+_SCORE_ARRAYS = ("own", "above", "text")
+_TREE_ARRAYS = ("roots", "feature", "threshold", "child", "value")
 
 
 def save(model: FastModel, path: Path) -> None:
@@ -55,18 +80,20 @@ def save(model: FastModel, path: Path) -> None:
     head = {
         "format": FORMAT,
         "features": FEATURES,
-        "path_scale": model.path_scale,
-        "text_scale": model.text_scale,
-        "depth": model.depth,
+        "path_scale": model.scores.path_scale,
+        "text_scale": model.scores.text_scale,
+        "depth": model.trees.depth,
         "bias": model.bias,
         "facts": model.facts,
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as z:
         z.writestr(zipfile.ZipInfo("model.json"), json.dumps(head, indent=1, sort_keys=True))
-        for name in _ARRAYS:
+        arrays = {name: getattr(model.scores, name) for name in _SCORE_ARRAYS}
+        arrays |= {name: getattr(model.trees, name) for name in _TREE_ARRAYS}
+        for name, array in arrays.items():
             data = io.BytesIO()
-            np.save(data, getattr(model, name))
+            np.save(data, array)
             z.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getvalue(), zipfile.ZIP_DEFLATED, 9)
     write_bytes(path, buffer.getvalue())
 
@@ -76,15 +103,22 @@ def load(path: Path = BUNDLED) -> FastModel:
     try:
         with zipfile.ZipFile(path) as z:
             head = json.loads(z.read("model.json"))
-            arrays = {name: np.load(io.BytesIO(z.read(f"{name}.npy")), allow_pickle=False) for name in _ARRAYS}
+            scores, trees = (
+                {name: np.load(io.BytesIO(z.read(f"{name}.npy")), allow_pickle=False) for name in names}
+                for names in (_SCORE_ARRAYS, _TREE_ARRAYS)
+            )
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not an extraction model ({error}).") from error
     if head.get("format") != FORMAT or head.get("features") != FEATURES:
         raise DataError(f"{path}: made for another version of the features: train it again.")
-    if len(arrays["own"]) != 1 << PATH_BITS or len(arrays["text"]) != 1 << TEXT_BITS:
+    if len(scores["own"]) != 1 << PATH_BITS or len(scores["text"]) != 1 << TEXT_BITS:
         raise DataError(f"{path}: score tables of the wrong size.")
-    return FastModel(**arrays, path_scale=head["path_scale"], text_scale=head["text_scale"], depth=head["depth"], bias=head["bias"],
-                     facts=head["facts"])  # fmt: skip
+    return FastModel(
+        ScoreTables(**scores, path_scale=head["path_scale"], text_scale=head["text_scale"]),
+        Trees(**trees, depth=head["depth"]),
+        head["bias"],
+        head["facts"],
+    )
 
 
 @cache

@@ -21,13 +21,14 @@ import numpy.typing as npt
 from courlan import extract_domain
 
 from pipeline.core.errors import UsageError
-from pipeline.extract.charset import decode
 from pipeline.extract.fast.engine import Measured, choose, features, measure
 from pipeline.extract.fast.kernels import linear as L
 from pipeline.extract.fast.kernels import select as S
-from pipeline.extract.fast.kernels.blocks import PATH_BITS, TEXT_BITS
+from pipeline.extract.fast.kernels.scores import PATH_BITS
+from pipeline.extract.fast.kernels.statistics import TEXT_BITS
 from pipeline.extract.fast.labels import block_labels, word_f1
-from pipeline.extract.fast.model import FastModel
+from pipeline.extract.fast.model import FastModel, ScoreTables, Trees
+from pipeline.text.charset import decode
 
 FOLDS = 5
 EPOCHS = 5
@@ -146,19 +147,8 @@ def _snippet_page(folder: Path, row: dict[str, Any]) -> Page | None:
                 row["with"], row["without"])  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Tables:
-    """Score tables of a model, quantised to int8."""
-
-    own: npt.NDArray[np.int8]
-    above: npt.NDArray[np.int8]
-    text: npt.NDArray[np.int8]
-    path_scale: float
-    text_scale: float
-
-
-def train_tables(pages: Sequence[Page]) -> Tables:
-    """Logistic regression on names and words."""
+def train_tables(pages: Sequence[Page]) -> ScoreTables:
+    """Logistic regression on names and words, quantised to int8."""
     from numba.typed import List
 
     used = [p for p in pages if p.texts]
@@ -175,7 +165,7 @@ def train_tables(pages: Sequence[Page]) -> Tables:
         L.train_text(text, order, words, words_squared, TEXT_RATE / (1 + epoch), TEXT_DECAY)
         L.train_paths(paths, order, own, above, own_squared, above_squared, PATH_RATE / (1 + epoch), PATH_DECAY)
     path_scale, text_scale = _scale(np.concatenate([own, above])), _scale(words)
-    return Tables(
+    return ScoreTables(
         _quantise(own, path_scale), _quantise(above, path_scale), _quantise(words, text_scale), path_scale, text_scale
     )
 
@@ -190,8 +180,8 @@ def _quantise(weights: npt.NDArray[np.float64], scale: float) -> npt.NDArray[np.
     return np.clip(np.round(weights / scale), -127, 127).astype(np.int8)
 
 
-def train_trees(x: npt.NDArray[np.float32], pages: Sequence[Page]) -> dict[str, Any]:
-    """Boosted trees on features; arrays as `pipeline.extract.fast.kernels.select.trees` takes them."""
+def train_trees(x: npt.NDArray[np.float32], pages: Sequence[Page]) -> Trees:
+    """Boosted trees on features. Raises: UsageError if LightGBM is not installed."""
     try:
         import lightgbm
     except ModuleNotFoundError as error:
@@ -204,8 +194,8 @@ def train_trees(x: npt.NDArray[np.float32], pages: Sequence[Page]) -> dict[str, 
     return flatten(lightgbm.train(PARAMS, data, TREES).dump_model())
 
 
-def flatten(dump: dict[str, Any]) -> dict[str, Any]:
-    """The trees of a LightGBM model as arrays; a right child follows its left one."""
+def flatten(dump: dict[str, Any]) -> Trees:
+    """The trees of a LightGBM model, given as its JSON, as arrays; a right child follows its left one."""
     roots: list[int] = []
     nodes: list[tuple[int, float, int, float]] = []  # feature, threshold, left child, value
 
@@ -228,13 +218,14 @@ def flatten(dump: dict[str, Any]) -> dict[str, Any]:
         nodes.append((0, 0.0, 0, 0.0))
         place(roots[-1], tree["tree_structure"])
     feature, threshold, child, value = zip(*nodes, strict=True)
-    return {
-        "roots": np.array(roots, np.int32),
-        "feature": np.array(feature, np.int16),
-        "threshold": np.array(threshold, np.float32),
-        "child": np.array(child, np.int32),
-        "value": np.array(value, np.float32),
-    }
+    return Trees(
+        roots=np.array(roots, np.int32),
+        feature=np.array(feature, np.int16),
+        threshold=np.array(threshold, np.float32),
+        child=np.array(child, np.int32),
+        value=np.array(value, np.float32),
+        depth=DEPTH,
+    )
 
 
 def train(pages: Sequence[Page], held_out: int | None = None) -> FastModel:
@@ -245,11 +236,7 @@ def train(pages: Sequence[Page], held_out: int | None = None) -> FastModel:
     pages = [p for p in pages if p.fold != held_out and p.texts]
     inner = {f: train_tables([p for p in pages if p.fold != f]) for f in sorted({p.fold for p in pages})}
     x = np.concatenate([features(p.measured, inner[p.fold]) for p in pages])
-    tables = train_tables(pages)
-    return FastModel(
-        own=tables.own, above=tables.above, text=tables.text, path_scale=tables.path_scale,
-        text_scale=tables.text_scale, depth=DEPTH, **train_trees(x, pages),
-    )  # fmt: skip
+    return FastModel(train_tables(pages), train_trees(x, pages))
 
 
 @dataclass

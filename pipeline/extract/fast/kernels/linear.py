@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.extract.fast.kernels.blocks import B_ELEMENT, E_PARENT
+from pipeline.extract.fast.kernels.elements import B, E
 
 
 @njit(cache=True)
@@ -46,14 +46,13 @@ def train_paths(pages, order, own, above, own_squares, above_squares, rate, deca
         for b in range(len(labels)):
             if importance[b] == 0:
                 continue
-            e = blocks[b, B_ELEMENT]
-            el[e, E_PARENT]
+            e = blocks[b, B.element]
             z = 0.0
             up, level = e, 0
             while up > 0:
                 for k in range(offsets[up], offsets[up + 1]):
                     z += own[indices[k]] if level < 2 else above[indices[k]]
-                up = el[up, E_PARENT]
+                up = el[up, E.parent]
                 level += 1
             y = 1.0 / (1.0 + np.exp(-z))
             g0 = (y - labels[b]) * importance[b]
@@ -70,6 +69,6 @@ def train_paths(pages, order, own, above, own_squares, above_squares, rate, deca
                         g = g0 + decay * above[i]
                         above_squares[i] += g * g
                         above[i] -= rate * g / np.sqrt(above_squares[i] + 1e-6)
-                up = el[up, E_PARENT]
+                up = el[up, E.parent]
                 level += 1
     return loss

@@ -6,19 +6,8 @@ import numpy as np
 from numba import njit
 
 from pipeline.extract.fast.kernels import tags as T
-from pipeline.extract.fast.kernels.blocks import (
-    B_ELEMENT,
-    B_END,
-    B_SRC,
-    B_SRC_END,
-    B_START,
-    E_CELL,
-    E_FLAGS,
-    E_ITEM,
-    E_PARENT,
-    E_ROW,
-    E_TAG,
-)
+from pipeline.extract.fast.kernels.compiling import part
+from pipeline.extract.fast.kernels.elements import B, E
 
 CAUTION = 0.85
 COPY_UNITS = 8.0
@@ -104,21 +93,21 @@ def choose(units, odds, bias, hashes):
     return chosen, expected
 
 
-@njit(cache=True)
+@part
 def _list_depth(el, item):
     depth = 0
-    up = el[item, E_PARENT]
+    up = el[item, E.parent]
     for _ in range(40):
         if up < 0:
             break
-        tag = el[up, E_TAG]
+        tag = el[up, E.tag]
         if tag in (_UL, _OL):
             depth += 1
-        up = el[up, E_PARENT]
+        up = el[up, E.parent]
     return max(depth, 1)
 
 
-@njit(cache=True)
+@part
 def _put(out, at, c):
     out[at] = c
     return at + 1
@@ -137,7 +126,7 @@ def join(el, blocks, text, chosen):
     size = 64
     for b in range(m):
         if chosen[b]:
-            size += blocks[b, B_END] - blocks[b, B_START] + 96
+            size += blocks[b, B.end] - blocks[b, B.start] + 96
     out = np.empty(size, np.uint8)
     ranges = np.zeros((m + 1, 2), np.int64)
     o, n_ranges = 0, 0
@@ -145,20 +134,20 @@ def join(el, blocks, text, chosen):
     for b in range(m):
         if not chosen[b]:
             continue
-        e = blocks[b, B_ELEMENT]
-        cell, row, item = el[e, E_CELL], el[e, E_ROW], el[e, E_ITEM]
-        new_item = item >= 0 and (previous < 0 or el[previous, E_ITEM] != item)
+        e = blocks[b, B.element]
+        cell, row, item = el[e, E.cell], el[e, E.row], el[e, E.item]
+        new_item = item >= 0 and (previous < 0 or el[previous, E.item] != item)
         if previous >= 0:
-            p_cell, p_row, p_item = el[previous, E_CELL], el[previous, E_ROW], el[previous, E_ITEM]
+            p_cell, p_row, p_item = el[previous, E.cell], el[previous, E.row], el[previous, E.item]
             both_cells = cell == e and p_cell == previous
             lines = 2
             if both_cells and row >= 0 and row == p_row:
                 lines = 0
             elif (
-                (both_cells and row >= 0 and p_row >= 0 and el[row, E_PARENT] == el[p_row, E_PARENT])
+                (both_cells and row >= 0 and p_row >= 0 and el[row, E.parent] == el[p_row, E.parent])
                 or (item >= 0 and p_item >= 0)
-                or (el[e, E_TAG] in (_DT, _DD) and el[previous, E_TAG] in (_DT, _DD))
-                or (e == previous and el[e, E_FLAGS] & T.PRE)
+                or (el[e, E.tag] in (_DT, _DD) and el[previous, E.tag] in (_DT, _DD))
+                or (e == previous and el[e, E.flags] & T.PRE)
             ):
                 lines = 1
             if lines == 0:
@@ -169,13 +158,13 @@ def join(el, blocks, text, chosen):
             for _ in range(2 * (min(_list_depth(el, item), 9) - 1)):
                 o = _put(out, o, 32)
             o = _put(out, _put(out, o, 45), 32)
-        start, end = blocks[b, B_START], blocks[b, B_END]
+        start, end = blocks[b, B.start], blocks[b, B.end]
         out[o : o + end - start] = text[start:end]
         o += end - start
         if previous_b == b - 1 and n_ranges:
-            ranges[n_ranges - 1, 1] = blocks[b, B_SRC_END]
+            ranges[n_ranges - 1, 1] = blocks[b, B.source_end]
         else:
-            ranges[n_ranges, 0], ranges[n_ranges, 1] = blocks[b, B_SRC], blocks[b, B_SRC_END]
+            ranges[n_ranges, 0], ranges[n_ranges, 1] = blocks[b, B.source], blocks[b, B.source_end]
             n_ranges += 1
         previous, previous_b = e, b
     return out[:o].copy(), ranges[:n_ranges].copy()

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import html.entities
+from collections.abc import Iterable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+
+from pipeline.text.kernels.tables import number_table
 
 # Flags that an element hands down to everything inside it.
 A, HIDDEN, NAV, HEADER, FOOTER, ASIDE, FORM, ARTICLE = (1 << i for i in range(8))
@@ -36,7 +41,24 @@ _GIVES = {
     HEADING: "h1 h2 h3 h4 h5 h6", FIGURE: "figure", BUTTON: "button label select option legend textarea",
     QUOTE: "blockquote", BOLD: "b strong", CODE: "code samp kbd", DL: "dl", ITEM: "li", CELL: "td th",
     DIALOG: "dialog", PARAGRAPH: "p", SECTION: "section", EM: "em i", CAPTION: "figcaption caption", NOSCRIPT: "noscript",
-    SKIP: "template svg audio video canvas object head select datalist",
+    SKIP: "template svg audio video canvas object head select",
+}  # fmt: skip
+
+# What a start tag ends by being there (HTML standard, 13.1.2.4 "Optional tags"): of the open elements, from the innermost on,
+# those of the kinds that it closes, up to the first of a kind that it respects.
+KIND_ITEM, KIND_TERM, KIND_CELL, KIND_ROW, KIND_ROWS, KIND_OPTION, KIND_LINK = (1 << i for i in range(7))
+KIND_LIST, KIND_TABLE, KIND_P, KIND_HEAD, KIND_BLOCK = (1 << i for i in range(7, 12))
+_KINDS = {
+    KIND_ITEM: "li", KIND_TERM: "dt dd", KIND_CELL: "td th", KIND_ROW: "tr", KIND_ROWS: "thead tbody tfoot",
+    KIND_OPTION: "option", KIND_LINK: "a", KIND_LIST: "ul ol", KIND_TABLE: "table", KIND_P: "p", KIND_HEAD: "head",
+    KIND_BLOCK: BLOCKS,
+}  # fmt: skip
+_CLOSES = {
+    KIND_ITEM: "li", KIND_TERM: "dt dd", KIND_CELL: "td th tr thead tbody tfoot", KIND_ROW: "tr thead tbody tfoot",
+    KIND_ROWS: "thead tbody tfoot", KIND_OPTION: "option optgroup", KIND_LINK: "a",
+}  # fmt: skip
+_RESPECTS = {
+    KIND_TABLE: "li dt dd td th tr thead tbody tfoot option optgroup a", KIND_LIST: "li dt dd", KIND_BLOCK: "a",
 }  # fmt: skip
 
 NAMES = ["", *sorted(set(f"{INLINE} {BLOCKS} {VOIDS} {RAWS}".split()))]
@@ -53,17 +75,6 @@ def fnv(data: bytes) -> int:
     return value
 
 
-def _table(entries: dict[int, int], size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Open addressing with linear probing; key 0 is empty. `size` is a power of two."""
-    keys, values = np.zeros(size, np.uint64), np.zeros(size, np.int32)
-    for key, value in entries.items():
-        at = key & (size - 1)
-        while keys[at]:
-            at = (at + 1) & (size - 1)
-        keys[at], values[at] = key, value
-    return keys, values
-
-
 ATTRIBUTES = ["class", "id", "role", "itemprop", "style", "hidden", "aria-hidden", "alttext", "type"]
 ATTR = {name: i + 1 for i, name in enumerate(ATTRIBUTES)}
 ROLES = {
@@ -73,31 +84,70 @@ ROLES = {
 }  # fmt: skip
 
 
+class Names(NamedTuple):
+    """Numbers of names, found by `find_number` under the FNV hash of a name in lower case."""
+
+    table: npt.NDArray[np.uint64]
+    numbers: npt.NDArray[np.int32]
+
+
+class References(NamedTuple):
+    """Character references by name; the name has its ';' where it needs one."""
+
+    names: Names
+    offsets: npt.NDArray[np.int32]  # reference k stands for text[offsets[k] : offsets[k + 1]]
+    text: npt.NDArray[np.uint8]
+
+
+class Tables(NamedTuple):
+    """What the scanner looks up; a tag's number is its place in NAMES."""
+
+    tags: Names
+    gives: npt.NDArray[np.int32]  # of each tag: flags for what stands in it
+    props: npt.NDArray[np.int32]  # BLOCK, VOID, ... of the tag itself
+    kinds: npt.NDArray[np.int32]  # KIND_* of the tag
+    closes: npt.NDArray[np.int32]  # kinds that its start tag closes
+    respects: npt.NDArray[np.int32]  # kinds that end the search for those
+    attributes: Names
+    roles: Names  # the number of a role is its flag
+    references: References
+
+
+def _names(numbers: Iterable[tuple[str, int]]) -> Names:
+    """Raises: AssertionError if two names share a hash."""
+    names, values = zip(*numbers, strict=True)
+    keys = np.array([fnv(name.encode()) for name in names], np.uint64)
+    if len(np.unique(keys)) != len(keys):
+        raise AssertionError("two names share a hash")
+    table, places = number_table(keys)
+    return Names(table, np.where(places < 0, np.int32(-1), np.array(values, np.int32)[places]))
+
+
+def _flags_of_tags(flags: dict[int, str]) -> npt.NDArray[np.int32]:
+    """int32 (len(NAMES),): of each tag the flags under which it is listed."""
+    out = np.zeros(len(NAMES), np.int32)
+    for flag, names in flags.items():
+        for name in names.split():
+            out[TAG[name]] |= flag
+    return out
+
+
 @cache
-def tables() -> tuple[np.ndarray, ...]:
-    """(tag keys, tag ids, tag flags given, tag properties, attribute keys, attribute ids, role keys, role flags,
-    entity keys, entity ids, entity offsets, entity bytes)."""
-    tag_keys, tag_ids = _table({fnv(n.encode()): i for n, i in TAG.items() if n}, 512)
-    gives, props = np.zeros(len(NAMES), np.uint32), np.zeros(len(NAMES), np.uint8)
-    for flag, names in _GIVES.items():
-        for name in names.split():
-            if name in TAG:
-                gives[TAG[name]] |= flag
-    for prop, names in ((BLOCK, BLOCKS), (VOID, VOIDS), (RAW, RAWS), (CLOSES_P, CLOSING_P), (IN_HEAD, HEADS)):
-        for name in names.split():
-            props[TAG[name]] |= prop
-    attr_keys, attr_ids = _table({fnv(n.encode()): i for n, i in ATTR.items()}, 64)
-    role_keys, role_flags = _table({fnv(n.encode()): f for n, f in ROLES.items()}, 64)
+def tables() -> Tables:
     references = sorted(html.entities.html5)
-    blob, offsets, ids = bytearray(), [0], {}
-    for i, name in enumerate(references):
-        ids[fnv(name.encode())] = i
-        blob += html.entities.html5[name].encode()
-        offsets.append(len(blob))
-    if len(ids) != len(references):
-        raise AssertionError("two character references share a hash")
-    ent_keys, ent_ids = _table(ids, 8192)
-    return (
-        tag_keys, tag_ids, gives, props, attr_keys, attr_ids, role_keys, role_flags,
-        ent_keys, ent_ids, np.array(offsets, np.int32), np.frombuffer(bytes(blob), np.uint8),
-    )  # fmt: skip
+    texts = [html.entities.html5[name].encode() for name in references]
+    return Tables(
+        tags=_names((name, i) for name, i in TAG.items() if name),
+        gives=_flags_of_tags(_GIVES),
+        props=_flags_of_tags({BLOCK: BLOCKS, VOID: VOIDS, RAW: RAWS, CLOSES_P: CLOSING_P, IN_HEAD: HEADS}),
+        kinds=_flags_of_tags(_KINDS),
+        closes=_flags_of_tags(_CLOSES),
+        respects=_flags_of_tags(_RESPECTS),
+        attributes=_names(ATTR.items()),
+        roles=_names(ROLES.items()),
+        references=References(
+            _names((name, i) for i, name in enumerate(references)),
+            np.cumsum([0, *map(len, texts)]).astype(np.int32),
+            np.frombuffer(b"".join(texts), np.uint8),
+        ),
+    )
