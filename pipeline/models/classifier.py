@@ -14,7 +14,7 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +23,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from pipeline.core.answers import ABSENT, as_json
 from pipeline.core.errors import DataError
 from pipeline.core.files import write_bytes
 from pipeline.ingest.plan import open_stream
 from pipeline.models.fasttext import MAGIC
 from pipeline.text.batch import TextBatch
-from pipeline.text.chars import kind_table
+from pipeline.text.kernels.chars import kind_table
 
 _MAYBE_NOISE = re.compile(r"[@&]|://|\[U")
 POSITIVE, NEGATIVE = "positive", "negative"
@@ -70,7 +71,7 @@ class Settings:
 
 def normalise(texts: Sequence[str]) -> TextBatch:
     """Texts as classifiers see them: lower case, words only, without addresses and @names."""
-    from pipeline.models.kernels.fasttext import join_words
+    from pipeline.models.kernels.features import join_words
 
     batch = TextBatch([(_NOISE.sub(" ", t) if _MAYBE_NOISE.search(t) else t).lower() for t in texts])
     w = batch.words
@@ -90,7 +91,8 @@ def train(examples: Sequence[Example], out: Path, settings: Settings | None = No
     Both classes of every source weigh the same, so that a large or lopsided set does not decide alone.
     Raises: DataError if a class is empty.
     """
-    from pipeline.models.kernels.fasttext import feature_rows, train_linear, word_key
+    from pipeline.models.kernels.features import word_key
+    from pipeline.models.kernels.training import feature_rows, train_linear
     from pipeline.text.kernels.tables import number_table
 
     s = settings or Settings()
@@ -171,7 +173,36 @@ def auc(positive: npt.NDArray[np.bool_], values: npt.NDArray[np.float64]) -> flo
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
-def measure(model: Path, examples: Sequence[Example]) -> dict[str, object]:
+@dataclass(frozen=True)
+class AtThreshold:
+    """Texts called positive at or above a threshold; `called` is their share of all."""
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+    called: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a classifier scores on texts.
+
+    Attributes:
+        positive: how many of the texts are. auc_by_source: nan for a source with one class.
+        trained_on, settings: of a model that was just trained.
+    """
+
+    texts: int
+    positive: int
+    auc: float
+    auc_by_source: dict[str, float]
+    thresholds: tuple[AtThreshold, ...]
+    trained_on: int | None = field(default=None, metadata=ABSENT)
+    settings: Settings | None = field(default=None, metadata=ABSENT)
+
+
+def measure(model: Path, examples: Sequence[Example]) -> Scores:
     """AUC over all and per source; precision, recall, F1 and the share called positive for each threshold."""
     positive = np.array([e.positive for e in examples], bool)
     values = scores(model, [e.text for e in examples])
@@ -182,16 +213,14 @@ def measure(model: Path, examples: Sequence[Example]) -> dict[str, object]:
         hits = int((called & positive).sum())
         precision, recall = hits / max(int(called.sum()), 1), hits / max(int(positive.sum()), 1)
         f1 = 2 * precision * recall / max(precision + recall, 1e-12)
-        table.append(
-            {"threshold": t, "precision": precision, "recall": recall, "f1": f1, "called": float(called.mean())}
-        )
-    return {
-        "texts": len(examples),
-        "positive": int(positive.sum()),
-        "auc": auc(positive, values),
-        "auc_by_source": {str(s): auc(positive[sources == s], values[sources == s]) for s in sorted(set(sources))},
-        "thresholds": table,
-    }
+        table.append(AtThreshold(t, precision, recall, f1, called=float(called.mean())))
+    return Scores(
+        texts=len(examples),
+        positive=int(positive.sum()),
+        auc=auc(positive, values),
+        auc_by_source={str(s): auc(positive[sources == s], values[sources == s]) for s in sorted(set(sources))},
+        thresholds=tuple(table),
+    )
 
 
 def read_examples(paths: Sequence[Path], positive: bool) -> list[Example]:
@@ -226,7 +255,7 @@ def read_texts(path: Path) -> list[str]:
 
 def train_and_measure(
     examples: Sequence[Example], out: Path, *, name: str, about: str = "", settings: Settings | None = None
-) -> dict[str, object]:
+) -> Scores:
     """Train on all but a tenth, measure on that tenth; write the model, `NAME.json` (scores) and `NAME.md` (model card).
 
     The written model is the measured one: the held-out texts are not trained on.
@@ -237,19 +266,15 @@ def train_and_measure(
     if len({e.positive for e in held}) < 2:
         raise DataError(f"{len(held)} of {len(examples)} texts are held out and have one class only: give more texts.")
     train(training, out, settings)
-    found = measure(out, held)
-    found["trained_on"] = len(training)
-    found["settings"] = asdict(settings or Settings())
-    write_bytes(out.with_suffix(".json"), (json.dumps(found, indent=2) + "\n").encode())
+    found = replace(measure(out, held), trained_on=len(training), settings=settings or Settings())
+    write_bytes(out.with_suffix(".json"), (json.dumps(as_json(found), indent=2) + "\n").encode())
     write_bytes(out.with_suffix(".md"), model_card(name, about, examples, found, out).encode())
     return found
 
 
-def model_card(name: str, about: str, examples: Sequence[Example], found: dict[str, object], path: Path) -> str:
+def model_card(name: str, about: str, examples: Sequence[Example], found: Scores, path: Path) -> str:
     """What the model is, what it was trained on and what it scores, as Markdown."""
     counts = Counter((e.source, e.positive) for e in examples)
-    by_source: dict[str, float] = found["auc_by_source"]  # type: ignore[assignment]
-    thresholds: list[dict[str, float]] = found["thresholds"]  # type: ignore[assignment]
     sources = sorted({e.source for e in examples})
     lines = [
         f"# {name}", "",
@@ -258,10 +283,10 @@ def model_card(name: str, about: str, examples: Sequence[Example], found: dict[s
         "`winnow stats --signal` and samples near a threshold before you set one.", "",
         *([about, ""] if about else []),
         "## Texts", "", "| set | positive | negative | AUC on its held-out tenth |", "| --- | ---: | ---: | ---: |",
-        *(f"| {s} | {counts[s, True]:,} | {counts[s, False]:,} | {_shown(by_source.get(s))} |" for s in sources),
-        "", f"## Held-out tenth: {found['texts']:,} texts, AUC {found['auc']:.3f}", "",
+        *(f"| {s} | {counts[s, True]:,} | {counts[s, False]:,} | {_shown(found.auc_by_source.get(s))} |" for s in sources),
+        "", f"## Held-out tenth: {found.texts:,} texts, AUC {found.auc:.3f}", "",
         "| threshold | precision | recall | F1 | called positive |", "| ---: | ---: | ---: | ---: | ---: |",
-        *("| {threshold} | {precision:.3f} | {recall:.3f} | {f1:.3f} | {called:.3f} |".format(**t) for t in thresholds),
+        *(f"| {t.threshold} | {t.precision:.3f} | {t.recall:.3f} | {t.f1:.3f} | {t.called:.3f} |" for t in found.thresholds),
         "",
     ]  # fmt: skip
     return "\n".join(lines)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.core.errors import DataError
 from pipeline.text.batch import TextBatch
-from pipeline.text.chars import kind_table
+from pipeline.text.kernels.chars import kind_table
 
 MAGIC = 793712314
 VERSIONS = (11, 12)
@@ -87,7 +87,7 @@ class FastText:
     """
 
     def __init__(self, path: Path) -> None:
-        from pipeline.models.kernels.fasttext import word_key
+        from pipeline.models.kernels.features import word_key
         from pipeline.text.kernels.tables import number_table
 
         r = _Reader(path)

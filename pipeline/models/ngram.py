@@ -20,7 +20,7 @@ import numpy.typing as npt
 from pipeline.core.errors import DataError
 from pipeline.core.files import write_bytes
 from pipeline.text.batch import TextBatch
-from pipeline.text.chars import DIGIT, char_tables, kind_table
+from pipeline.text.kernels.chars import DIGIT, char_tables, kind_table
 
 UNKNOWN, BEGIN, END = 0, 1, 2  # word ids
 FIRST_WORD = 3
@@ -69,13 +69,14 @@ class NgramModel:
 
     def perplexity(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """10 ** -(mean log10 p of words and line ends) of each text; nan for a text without words."""
-        from pipeline.models.kernels.ngram_lm import score
+        from pipeline.models.kernels.ngram_lm import LOG_P, SCORED_WORDS, score
 
         first, words, lines = self._ids(texts)
         rows = score(first, words, self.tables, self.indices, self.log_p, self.backoff, self.order, BEGIN)
         owner = np.repeat(np.arange(len(texts)), lines)
-        count = np.bincount(owner, np.where(rows[:, 1] > 1, rows[:, 1], 0), len(texts))
-        total = np.bincount(owner, np.where(rows[:, 1] > 1, rows[:, 0], 0), len(texts))
+        spoken = rows[:, SCORED_WORDS] > 1  # lines of more than the end mark
+        count = np.bincount(owner, np.where(spoken, rows[:, SCORED_WORDS], 0), len(texts))
+        total = np.bincount(owner, np.where(spoken, rows[:, LOG_P], 0), len(texts))
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(count > 0, 10.0 ** np.minimum(-total / count, 300), np.nan)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 from pipeline.decontaminate.sets import build_index
-from pipeline.text.batch import TextBatch
+from pipeline.text.kernels import grams as k
 
 NAMED_ITEMS = 200  # items named for one document; more are counted only
 
@@ -28,16 +28,16 @@ def contamination(
         ngram: words that must agree (Brown et al. 2020, GPT-3: 13).
     """
     index = build_index(tuple(sets), ngram)
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     words = np.diff(batch.words.first)
     counts, shares = np.zeros(len(docs)), np.zeros(len(docs))
     items: list[str | None] = [None] * len(docs)
     found = index.matches(batch)
-    for d in np.unique(found[:, 0]).tolist() if len(found) else []:
-        rows = found[found[:, 0] == d]
+    for d in np.unique(found[:, k.GRAM_TEXT]).tolist() if len(found) else []:
+        rows = found[found[:, k.GRAM_TEXT] == d]
         hit = np.zeros(words[d], bool)
-        for at, n in rows[:, 1:3].tolist():
+        for at, n in rows[:, [k.GRAM_WORD, k.GRAM_LENGTH]].tolist():
             hit[at : at + n] = True
         counts[d], shares[d] = len(rows), hit.sum() / words[d]
-        items[d] = " ".join(index.items_of(rows[:, 3].tolist())[:NAMED_ITEMS])
+        items[d] = " ".join(index.items_of(rows[:, k.GRAM_NUMBER].tolist())[:NAMED_ITEMS])
     return counts.tolist(), shares.tolist(), items

@@ -11,15 +11,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
-from pipeline.signals.repetition import DUP_N, TOP_N, ngram_table
+from pipeline.signals.repetition import ngram_table
 from pipeline.signals.text import Columns, char_table, share
-from pipeline.text.batch import TextBatch, list_hashes
+from pipeline.text.batch import TextBatch
 from pipeline.text.kernels import lines as lk
 from pipeline.text.kernels import ngrams as g
 from pipeline.text.kernels import words as k
 from pipeline.text.kernels.c4 import C4_CURLY, C4_KEPT, C4_LINES, C4_LOREM, C4_SENTENCES, c4_counts
+from pipeline.text.lists import list_table
 
 
 def _token_table(batch: TextBatch) -> npt.NDArray[np.float64]:
@@ -48,10 +49,10 @@ def gopher_quality(docs: list[Doc], *, words: str = "gopher_stop") -> Columns:
     Args:
         words: stop words, by name or path of a list.
     """
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     w, c, lines = _token_table(batch), char_table(batch), _line_table(batch)
     t = batch.tokens
-    stop = k.listed_words(t.first, t.hashes, k.make_table(list_hashes(words, exact=True)))
+    stop = k.listed_words(t.first, t.hashes, *list_table(words, exact=True))
     n, n_lines = w[:, k.N_WORDS], lines[:, lk.D_LINES]
     return (
         w[:, k.N_PLAIN],
@@ -61,7 +62,7 @@ def gopher_quality(docs: list[Doc], *, words: str = "gopher_stop") -> Columns:
         share(lines[:, lk.D_BULLETS], n_lines),
         share(lines[:, lk.D_ELLIPSES], n_lines),
         share(w[:, k.N_ALPHA], n),
-        stop[:, 0],
+        stop[:, k.LISTED_KINDS],
     )
 
 
@@ -73,7 +74,7 @@ def gopher_quality(docs: list[Doc], *, words: str = "gopher_stop") -> Columns:
 def gopher_lines(docs: list[Doc]) -> Columns:
     """Paragraphs and lines that repeat an earlier one, and their characters / characters of the text. Lines are cut at
     runs of line feeds, paragraphs at two or more."""
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     t, n = _line_table(batch), char_table(batch)[:, g.N_CHARS]
     return (
         share(t[:, lk.D_DUP_PARAS], t[:, lk.D_PARAS]),
@@ -84,17 +85,17 @@ def gopher_lines(docs: list[Doc]) -> Columns:
 
 
 @signal(
-    *(f"datatrove_top_{n}gram_char_frac" for n in TOP_N), *(f"datatrove_dup_{n}gram_char_frac" for n in DUP_N),
+    *(f"datatrove_top_{n}gram_char_frac" for n in g.TOP_N), *(f"datatrove_dup_{n}gram_char_frac" for n in g.DUP_N),
     batch=True,
 )  # fmt: skip
 def gopher_ngrams(docs: list[Doc]) -> Columns:
     """Characters of the most frequent n-gram (the first of equally frequent ones, with a blank between tokens) times
     its occurrences, and of repeated n-grams (without blanks), each / characters of the text."""
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     t, n = ngram_table(batch, "tokens"), char_table(batch)[:, g.N_CHARS]
     return (
-        *(share(t[:, g.TOP_FIRST + m - 2], n) for m in TOP_N),
-        *(share(t[:, g.DUP_SKIP + m - 5], n) for m in DUP_N),
+        *(share(t[:, column], n) for column in g.TOP_FIRST),
+        *(share(t[:, column], n) for column in g.DUP_SKIP),
     )
 
 
@@ -107,7 +108,7 @@ def fineweb(docs: list[Doc]) -> Columns:
     """FineWeb's own statistics (Penedo et al. 2024, section 3.6, as in datatrove): lines that are not blank; those that
     end with a mark that ends a sentence; those of 30 characters or fewer; characters of lines that repeat an earlier one
     / characters without line feeds; line feeds per token."""
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     t, c, w = _line_table(batch), char_table(batch), _token_table(batch)
     n = t[:, lk.F_LINES]
     return (
@@ -120,7 +121,7 @@ def fineweb(docs: list[Doc]) -> Columns:
 
 
 def _c4(docs: list[Doc], need_end: bool) -> Columns:
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     t = batch.once(f"c4 {need_end}", lambda: c4_counts(batch.data, batch.offsets, batch.flags, need_end))
     return t[:, C4_LOREM], t[:, C4_CURLY], t[:, C4_SENTENCES], share(t[:, C4_KEPT], t[:, C4_LINES])
 

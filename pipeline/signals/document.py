@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.core.documents import Doc
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 
 
 @signal("opt_out_count")

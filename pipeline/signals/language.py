@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 from pipeline.models.fasttext import load_fasttext
 from pipeline.text.batch import TextBatch
 
@@ -22,7 +22,7 @@ def language(docs: list[Doc], *, model: str = "lid.176") -> tuple[list[str], npt
         model: a fastText language model, by name (`winnow models list`) or path: lid.176, GlotLID, OpenLID, your own.
             Languages are the model's labels without `__label__`.
     """
-    return load_fasttext(model).predict(TextBatch.of(docs))
+    return load_fasttext(model).predict(texts_of(docs))
 
 
 @signal("language_paragraph_frac", "language_count", batch=True, files=("model",))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 from pipeline.signals.text import Columns, share
 from pipeline.text.batch import TextBatch
 from pipeline.text.kernels import lines as k
@@ -28,7 +28,7 @@ def line_table(batch: TextBatch) -> npt.NDArray[np.float64]:
 def lines(docs: list[Doc]) -> Columns:
     """Lines; the share that starts with a bullet, ends with an ellipsis, ends with a mark that ends a sentence; their
     mean and longest length in characters; lines of 200 characters or more (mC4's paragraphs)."""
-    t = line_table(TextBatch.of(docs))
+    t = line_table(texts_of(docs))
     n = t[:, k.LINES]
     return (
         n,
@@ -45,7 +45,7 @@ def lines(docs: list[Doc]) -> Columns:
 def duplicate_lines(docs: list[Doc]) -> Columns:
     """Share of lines that repeat an earlier line, the same by characters, and both for paragraphs (parts between blank
     lines). The first copy does not count as a duplicate."""
-    t = line_table(TextBatch.of(docs))
+    t = line_table(texts_of(docs))
     return (
         share(t[:, k.DUP_LINES], t[:, k.LINES]),
         share(t[:, k.DUP_LINE_CHARS], t[:, k.LINE_CHARS]),
@@ -57,6 +57,6 @@ def duplicate_lines(docs: list[Doc]) -> Columns:
 @signal("repeated_line_frac", batch=True)
 def repeated_lines(docs: list[Doc]) -> npt.NDArray[np.float64]:
     """Share of lines that occur more than once, every copy counted, the first too (as Dolma counts)."""
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     found: npt.NDArray[np.float64] = k.repeated_lines(batch.data, batch.offsets, batch.flags)
-    return share(found[:, 0], found[:, 1])
+    return share(found[:, k.REPEATED_LINES], found[:, k.ALL_LINES])

@@ -6,8 +6,8 @@ import math
 from collections import defaultdict
 from pathlib import Path
 
+from pipeline.core.documents import Doc
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 from pipeline.models.ngram import load_ngram_model
 
 BUCKETS = ("head", "middle", "tail")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from pipeline.core.documents import Doc
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 from pipeline.edits.lines import odd_line
 
 _URL = re.compile(r"https?://[^\s<>\"']+")

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.errors import RecipeError
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 from pipeline.models.classifier import NEGATIVE, POSITIVE, normalise
 from pipeline.models.fasttext import load_fasttext
-from pipeline.text.batch import TextBatch
 
 
 @signal("quality", batch=True, files=("model",), requires=("model",))
@@ -28,6 +27,6 @@ def quality(docs: list[Doc], *, model: str = "", label: str = POSITIVE) -> npt.N
     if label not in loaded.labels:
         raise RecipeError(f"signals.quality.label: {model} has no label '{label}'. It has: {', '.join(loaded.labels)}.")
     own = {POSITIVE, NEGATIVE} == set(loaded.labels)  # winnow's classifiers read normalised words, others the raw text
-    batch = normalise([d.text for d in docs]) if own else TextBatch.of(docs)
+    batch = normalise([d.text for d in docs]) if own else texts_of(docs)
     found: npt.NDArray[Any] = loaded.probabilities(batch)[:, loaded.labels.index(label)]
     return found

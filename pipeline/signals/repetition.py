@@ -9,15 +9,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 from pipeline.signals.text import Columns, share, word_table
 from pipeline.text.batch import TextBatch, Words
 from pipeline.text.kernels import ngrams as g
 from pipeline.text.kernels import words as k
-
-TOP_N = (2, 3, 4)
-DUP_N = (5, 6, 7, 8, 9, 10)
 
 
 def ngram_table(batch: TextBatch, name: str) -> npt.NDArray[np.float64]:
@@ -28,7 +25,7 @@ def ngram_table(batch: TextBatch, name: str) -> npt.NDArray[np.float64]:
 
 
 @signal(
-    *(f"top_{n}gram_char_frac" for n in TOP_N), *(f"dup_{n}gram_char_frac" for n in DUP_N),
+    *(f"top_{n}gram_char_frac" for n in g.TOP_N), *(f"dup_{n}gram_char_frac" for n in g.DUP_N),
     "unique_word_frac", "repeated_10gram_frac",
     batch=True, version=2,
 )  # fmt: skip
@@ -37,12 +34,12 @@ def ngrams(docs: list[Doc]) -> Columns:
     none occurs twice; of n-grams that are equally frequent the longest counts. `dup_Ngram_char_frac`: characters of
     words covered by an n-gram that occurred before / characters in words; each character once. `unique_word_frac`:
     different words / words. `repeated_10gram_frac`: share of 10-grams that occur more than once."""
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     w, t = word_table(batch), ngram_table(batch, "words")
     total, n = w[:, k.SUM_CHARS], w[:, k.N_WORDS]
     return (
-        *(np.minimum(share(t[:, g.TOP + m - 2], total), 1.0) for m in TOP_N),
-        *(share(t[:, g.DUP + m - 5], total) for m in DUP_N),
+        *(np.minimum(share(t[:, column], total), 1.0) for column in g.TOP),
+        *(share(t[:, column], total) for column in g.DUP),
         share(t[:, g.UNIQUE_WORDS], n),
         share(t[:, g.REPEATED_10], np.maximum(n - 9, 0)),
     )

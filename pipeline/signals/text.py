@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
-from pipeline.text.batch import TextBatch, list_hashes
+from pipeline.text.batch import TextBatch
 from pipeline.text.kernels import ngrams as g
 from pipeline.text.kernels import words as k
+from pipeline.text.lists import list_table
 
 Columns = tuple[npt.NDArray[Any], ...]
 
@@ -49,7 +50,7 @@ def words(docs: list[Doc]) -> Columns:
     with a letter, and of words whose letters are all capitals. `hash_word_ratio`, `ellipsis_word_ratio`: '#' per word,
     and ellipses ('...' or '…') per word; `symbol_word_ratio`: both together.
     """
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     w, c = word_table(batch), char_table(batch)
     n = w[:, k.N_WORDS]
     return (
@@ -72,9 +73,9 @@ def stop_words(docs: list[Doc], *, words: str = "gopher_stop") -> Columns:
     Args:
         words: a list, by name or path, one word a line; by default the eight words of the Gopher paper.
     """
-    w = TextBatch.of(docs).words
-    found = k.listed_words(w.first, w.hashes, k.make_table(list_hashes(words)))
-    return found[:, 0], found[:, 1]
+    w = texts_of(docs).words
+    found = k.listed_words(w.first, w.hashes, *list_table(words))
+    return found[:, k.LISTED_KINDS], found[:, k.LISTED_WORDS]
 
 
 @signal("function_word_frac", batch=True, files=("words",))
@@ -84,10 +85,10 @@ def function_words(docs: list[Doc], *, words: str = "function_words_en") -> Colu
     Args:
         words: a list, by name or path, one word a line.
     """
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     w = batch.words
-    found = k.listed_words(w.first, w.hashes, k.make_table(list_hashes(words)))
-    return share(found[:, 1], word_table(batch)[:, k.N_WORDS])
+    found = k.listed_words(w.first, w.hashes, *list_table(words))
+    return share(found[:, k.LISTED_WORDS], word_table(batch)[:, k.N_WORDS])
 
 
 @signal(
@@ -101,7 +102,7 @@ def characters(docs: list[Doc]) -> Columns:
     `upper_char_frac`: capitals among letters. `non_plain_char_frac`: other than ASCII letters and digits, line breaks
     and `?!,.`, which NeMo Curator calls non-alphanumeric; blanks count as plain here.
     """
-    c = char_table(TextBatch.of(docs))
+    c = char_table(texts_of(docs))
     n = c[:, g.N_CHARS]
     blanks = c[:, g.N_SPACES] - c[:, g.N_NEWLINES]
     return (
@@ -120,6 +121,6 @@ def characters(docs: list[Doc]) -> Columns:
 def char_repetition(docs: list[Doc]) -> npt.NDArray[Any]:
     """Share of runs of ten characters that are among the most frequent ones; of n different runs, floor(sqrt(n)) are
     looked at, those that occur once left out (BigScience ROOTS, Laurençon et al. 2022; Data-Juicer)."""
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     found: npt.NDArray[Any] = g.char_repetition(batch.data, batch.offsets)
     return found

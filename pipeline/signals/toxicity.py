@@ -8,24 +8,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.errors import RecipeError
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
 from pipeline.models.classifier import POSITIVE, normalise
 from pipeline.models.fasttext import FastText, load_fasttext
 from pipeline.signals.text import Columns, share, word_table
-from pipeline.text.batch import TextBatch, list_phrases
+from pipeline.text.batch import TextBatch
 from pipeline.text.kernels import words as k
+from pipeline.text.lists import list_phrases
 
 PASSAGE_CHARS = 600  # longer lines are cut at a blank: a classifier of posts and comments knows texts of that length
 SURE = 0.9  # a passage counts as toxic (hateful) from this probability on
 
 
 def _listed(docs: list[Doc], words: str) -> Columns:
-    batch = TextBatch.of(docs)
+    batch = texts_of(docs)
     w, listed = batch.words, list_phrases(words)
     found = k.phrase_hits(w.first, w.hashes, listed.beginnings, listed.whole, listed.longest)
-    return share(found[:, 0], word_table(batch)[:, k.N_WORDS]), found[:, 0]
+    return share(found[:, k.PHRASE_WORDS], word_table(batch)[:, k.N_WORDS]), found[:, k.PHRASE_WORDS]
 
 
 @signal("toxic_word_frac", "toxic_word_count", batch=True, version=2, files=("words",))
@@ -92,7 +93,7 @@ def _positive(path: str) -> tuple[FastText, int]:
 def _classified(docs: list[Doc], path: str) -> Columns:
     """(mean by characters, largest, share of characters in passages from SURE on) of the passages' probabilities."""
     model, column = _positive(path)
-    words, sizes, owner = TextBatch.of(docs).once("passages", lambda: _split(docs))
+    words, sizes, owner = texts_of(docs).once("passages", lambda: _split(docs))
     values = model.probabilities(words)[:, column] if len(sizes) else np.zeros(0)
     total = np.maximum(np.bincount(owner, sizes, len(docs)), 1)
     largest: npt.NDArray[Any] = np.zeros(len(docs))

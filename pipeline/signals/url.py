@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pipeline.core.documents import Doc
 from pipeline.core.registry import signal
-from pipeline.core.schema import Doc
-from pipeline.text.batch import read_list
+from pipeline.text.lists import read_list
 
 _SPLIT = re.compile(r"[\W_]+")
 

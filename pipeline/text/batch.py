@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.text.chars import char_tables, exact_fold, kind_table
+from pipeline.text.kernels.chars import char_tables, exact_fold, kind_table
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Words:
 
 
 class TextBatch:
-    """Texts in one buffer. Made by `TextBatch.of`, which gives the last one again for the same texts."""
+    """Texts in one buffer."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         encoded = [t.encode("utf-8", "replace") for t in texts]
@@ -77,13 +75,13 @@ class TextBatch:
         lo, hi = self.offsets[at], self.offsets[at + 1]
         return self.data[lo:hi].tobytes().decode("utf-8", "replace")
 
-    @staticmethod
-    def of(docs: Sequence[Any]) -> TextBatch:
-        """The batch of these documents' texts."""
-        global _last
-        if _last is None or len(_last[0]) != len(docs) or any(a is not b for a, b in zip(_last[0], docs, strict=True)):
-            _last = (list(docs), _gather(docs))
-        return _last[1]
+    def take(self, rows: npt.NDArray[np.int64]) -> TextBatch:
+        """Some of the texts, one after the other in a buffer of their own."""
+        lows, highs = self.offsets[rows], self.offsets[rows + 1]
+        parts = [self.data[a:b].data for a, b in zip(lows.tolist(), highs.tolist(), strict=True)]
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(highs - lows, out=offsets[1:])
+        return TextBatch.raw(np.frombuffer(b"".join(parts), np.uint8), offsets)
 
     @property
     def flags(self) -> npt.NDArray[np.uint16]:
@@ -139,25 +137,6 @@ class TextBatch:
         return cuts[np.diff(cuts, prepend=-1) > 0]
 
 
-_last: tuple[list[Any], TextBatch] | None = None
-
-
-def _gather(docs: Sequence[Any]) -> TextBatch:
-    """A batch of texts, from the buffer in which they lie already where they have one in common."""
-    held = [d.text_place for d in docs]
-    if not held or any(at is None or at[0] is not held[0][0] for at in held):
-        return TextBatch([d.text for d in docs])
-    source: TextBatch = held[0][0].texts
-    rows = np.array([at for _, at in held])
-    if len(rows) == len(source.offsets) - 1 and (np.diff(rows) == 1).all():
-        return source
-    lows, highs = source.offsets[rows], source.offsets[rows + 1]
-    parts = [source.data[a:b].data for a, b in zip(lows.tolist(), highs.tolist(), strict=True)]
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(highs - lows, out=offsets[1:])
-    return TextBatch.raw(np.frombuffer(b"".join(parts), np.uint8), offsets)
-
-
 def _breaks(text: bytes) -> npt.NDArray[np.int64]:
     """Bytes at which ICU's dictionaries and rules end a word in a text of Han, kana, Thai, Lao, Khmer or Burmese and line
     ends. One call for all runs of a batch: it costs as much as two characters."""
@@ -178,37 +157,3 @@ def words_of(text: str) -> list[str]:
     raw = batch.data.tobytes()
     w = batch.words
     return [raw[a : a + n].decode() for a, n in zip(w.start.tolist(), w.size.tolist(), strict=True)]
-
-
-def read_list(path: str) -> list[str]:
-    """Entries of a list file, one a line; '#' starts a comment where it begins a line or follows white space."""
-    lines = (re.split(r"(?:^|\s)#", line)[0].strip() for line in Path(path).read_text("utf-8").splitlines())
-    return [line for line in lines if line]
-
-
-@cache
-def list_hashes(path: str, exact: bool = False) -> npt.NDArray[np.uint64]:
-    """Hashes of the words of a list file; of tokens, with their case, if exact."""
-    batch = TextBatch(["\n".join(read_list(path))])
-    return np.unique((batch.tokens if exact else batch.words).hashes)
-
-
-@dataclass(frozen=True)
-class Phrases:
-    """A list of words and phrases as kernels take it: tables of first words and of whole phrases."""
-
-    beginnings: npt.NDArray[np.uint64]
-    whole: npt.NDArray[np.uint64]
-    longest: int
-
-
-@cache
-def list_phrases(path: str) -> Phrases:
-    """Words and phrases of a list file, case ignored."""
-    from pipeline.text.kernels.words import make_table, phrase_hash
-
-    w = TextBatch(read_list(path)).words
-    spans = [(a, b) for a, b in zip(w.first[:-1].tolist(), w.first[1:].tolist(), strict=True) if b > a]
-    whole = np.array([phrase_hash(w.hashes[a:b]) for a, b in spans], np.uint64)
-    begin = np.array([w.hashes[a] for a, _ in spans], np.uint64)
-    return Phrases(make_table(begin), make_table(whole), max((b - a for a, b in spans), default=0))

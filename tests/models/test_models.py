@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.documents import Doc, Documents
 from pipeline.core.errors import DataError, RecipeError
 from pipeline.core.registry import measure as measure_signals
-from pipeline.core.schema import Doc
-from pipeline.curate.gates import CLASSIFIERS_DIR, CurateConfig, SignalsConfig, build
+from pipeline.curate.build import build
+from pipeline.curate.config import CurateConfig, SignalsConfig
+from pipeline.curate.files import CLASSIFIERS_DIR
 from pipeline.models.classifier import Example, Settings, auc, measure, normalise, scores, train, train_and_measure
 from pipeline.models.fasttext import FastText, load_fasttext
 from pipeline.models.ngram import BEGIN, load_ngram_model, save_ngram_model, train_ngram_model
@@ -102,11 +104,11 @@ def test_held_out_scores_and_card(tmp_path: Path) -> None:
     found = train_and_measure(
         examples(400), tmp_path / "q.bin", name="q", about="A toy.", settings=Settings(buckets=5_000)
     )
-    assert found["auc"] > 0.99  # type: ignore[operator]
+    assert found.auc > 0.99
     card = (tmp_path / "q.md").read_text()
     assert "A toy." in card
     assert "| toy | 400 | 400 |" in card
-    assert json.loads((tmp_path / "q.json").read_text())["trained_on"] + found["texts"] == 800
+    assert json.loads((tmp_path / "q.json").read_text())["trained_on"] + found.texts == 800
 
 
 def test_auc_counts_ties_half() -> None:
@@ -140,11 +142,11 @@ def test_shipped_models_are_small_and_have_a_card(name: str) -> None:
     assert "Limits" in path.with_suffix(".md").read_text()
 
 
-def values_of(texts: list[str], names: list[str], **tables: dict[str, object]) -> list[Doc]:
+def values_of(texts: list[str], names: list[str], **tables: dict[str, object]) -> Documents:
     curation = build(CurateConfig(gates=[]), SignalsConfig(dict(tables)), extra_signals=names)
-    docs = [Doc(i.to_bytes(16, "big"), t, language="en") for i, t in enumerate(texts)]
+    docs = Documents(Doc(i.to_bytes(16, "big"), t, language="en") for i, t in enumerate(texts))
     for first, params in curation.signal_params.items():
-        measure_signals(curation.signal_def(first), docs, dict(params))
+        measure_signals(curation.signal(first), docs, params)
     return docs
 
 
@@ -292,7 +294,6 @@ def test_measure_reports_each_source(tmp_path: Path) -> None:
     found = measure(
         tmp_path / "m.bin", [Example(GOOD[0], True, "a"), Example(BAD[0], False, "a"), Example(GOOD[1], True, "b")]
     )
-    by_source = found["auc_by_source"]
-    assert isinstance(by_source, dict)
+    by_source = found.auc_by_source
     assert by_source["a"] == 1
     assert math.isnan(by_source["b"])

@@ -15,12 +15,14 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.core.registry import apply_spans, measure
-from pipeline.core.schema import Doc
-from pipeline.curate.gates import CurateConfig, SignalsConfig, build, builtin_rule_sets
+from pipeline.core.documents import Doc, Documents
+from pipeline.core.registry import measure
+from pipeline.core.spans import apply_spans
+from pipeline.curate.build import build, builtin_rule_sets
+from pipeline.curate.config import CurateConfig, SignalsConfig
 from pipeline.edits.lines import c4_lines, odd_line, refinedweb_lines
 from pipeline.text.batch import TextBatch, words_of
-from pipeline.text.chars import CCNET_PUNCTUATION, char_tables
+from pipeline.text.kernels.chars import CCNET_PUNCTUATION, char_tables
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -41,9 +43,9 @@ TERMINAL = {c for c in map(chr, range(0x3000)) if char_tables()[0][ord(c)] & 102
 
 def signals(texts: list[str], names: list[str], **tables: dict[str, Any]) -> list[dict[str, Any]]:
     curation = build(CurateConfig(gates=[]), SignalsConfig(tables), extra_signals=names)
-    docs = [Doc(i.to_bytes(16, "big"), t) for i, t in enumerate(texts)]
+    docs = Documents(Doc(i.to_bytes(16, "big"), t) for i, t in enumerate(texts))
     for first, params in curation.signal_params.items():
-        measure(curation.signal_def(first), docs, dict(params))
+        measure(curation.signal(first), docs, params)
     return [d.signals for d in docs]
 
 
@@ -281,8 +283,9 @@ import random
 from pipeline.text.batch import TextBatch
 from pipeline.models.ngram import load_ngram_model, train_ngram_model, save_ngram_model
 from pipeline.core.registry import REGISTRY, measure
-from pipeline.core.schema import Doc
-from pipeline.curate.gates import CurateConfig, SignalsConfig, build
+from pipeline.core.documents import Doc, Documents
+from pipeline.curate.build import build
+from pipeline.curate.config import CurateConfig, SignalsConfig
 from pipeline.decontaminate.sets import gram_index
 from pathlib import Path
 import sys
@@ -295,11 +298,11 @@ texts = ["", " ", "\\n", "a", "é", "😀", "...", "[", "[1", "'", "a'", "word "
 texts += ["".join(rng.choices(pieces, k=rng.randrange(60))) for _ in range(120)]
 names = [n for n, d in REGISTRY.signals.items() if not d.requires and n == d.names[0]]
 curation = build(CurateConfig(gates=["c4_lines"]), SignalsConfig(), extra_signals=names)
-docs = [Doc(i.to_bytes(16, "big"), t) for i, t in enumerate(texts)]
+docs = Documents(Doc(i.to_bytes(16, "big"), t) for i, t in enumerate(texts))
 for first, params in curation.signal_params.items():
     measure(REGISTRY.signals[first], docs, dict(params))
 for doc in docs:
-    list(curation.gates[0].edit.fn(doc, end_mark=bool(len(doc.text) % 2)))
+    list(curation.gates[0].call.edit.fn(doc, end_mark=bool(len(doc.text) % 2)))
 gram_index([("a", (t,)) for t in texts], 13).matches(TextBatch(texts))
 path = Path(sys.argv[1]) / "m.npz"
 save_ngram_model(train_ngram_model(texts, order=4), path)

@@ -1,8 +1,7 @@
-"""fastText inference: features of a text (words, subwords, word n-grams), their mean, and the best label.
+"""fastText inference: the mean of a text's features, and the best label.
 
-Follows fastText 0.9 (Joulin et al. 2016; Bojanowski et al. 2017) operation by operation in float32, so that labels are
-the same as those of the bindings. Texts are UTF-8 in one buffer with offsets; white space of any kind, line breaks too,
-separates words, and every text ends with the end-of-sentence word, as when the bindings get one line.
+Follows fastText 0.9 (Joulin et al. 2016) operation by operation in float32, so that labels are the same as those of the bindings.
+Features are those of `features`, which also says what the tuples that stand for a model are.
 """
 
 from __future__ import annotations
@@ -12,58 +11,12 @@ import math
 import numpy as np
 from numba import njit
 
-from pipeline.text.chars import K_SPACE, TABLE_SIZE
+from pipeline.models.kernels.features import END_OF_SENTENCE, is_label, ngram_rows, word_hash, word_rows
 from pipeline.text.kernels.bytes import FNV_OFFSET, FNV_PRIME, code_at, finish
-from pipeline.text.kernels.tables import find_number
+from pipeline.text.kernels.chars import K_SPACE, TABLE_SIZE
+from pipeline.text.kernels.tables import EMPTY, find_number, place_of
 
-BASIS = np.uint32(2166136261)
-PRIME = np.uint32(16777619)
-NGRAM_FACTOR = np.uint64(116049371)
-LESS = np.int64(60)  # '<', begins a word
-MORE = np.int64(62)  # '>', ends a word
-LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
-END_OF_SENTENCE = np.frombuffer(b"</s>", np.uint8)
 HIERARCHICAL, SOFTMAX = 1, 3  # other losses take a sigmoid of each label
-
-
-@njit(cache=True, inline="always")
-def _step(h, byte):
-    """One byte of FNV-1a in 32 bits, the byte sign-extended as fastText does."""
-    wide = np.uint32(byte) if byte < 128 else np.uint32(byte) | np.uint32(0xFFFFFF00)
-    return np.uint32((h ^ wide) * PRIME)
-
-
-@njit(cache=True, inline="always")
-def _bucket_of(h, bucket, inverse):
-    """h % bucket for a 32-bit h, by a multiplication."""
-    q = np.int64(np.float64(h) * inverse)
-    r = np.int64(h) - q * bucket
-    if r < 0:
-        r += bucket
-    elif r >= bucket:
-        r -= bucket
-    return r
-
-
-@njit(cache=True)
-def word_key(data, lo, hi):
-    """64-bit hash of a word's bytes, under which the vocabulary is looked up."""
-    h = FNV_OFFSET
-    for i in range(lo, hi):
-        h = (h ^ np.uint64(data[i])) * FNV_PRIME
-    return finish(h)
-
-
-@njit(cache=True, inline="always")
-def _row_of(bucket_id, n_words, bits, pruned):
-    """Matrix row of a bucket, -1 if it was pruned."""
-    if len(pruned) == 0:
-        return n_words + bucket_id
-    if not (bits[bucket_id >> 3] >> (bucket_id & 7)) & 1:
-        return np.int64(-1)
-    return n_words + pruned[bucket_id]
-
-
 MEMO = 1 << 16  # words whose rows are remembered; the table is emptied when it is three quarters full
 POOL = 1 << 20  # rows in it
 
@@ -73,7 +26,7 @@ def make_memo():
     """Rows of words that were seen: text repeats its words, and their n-grams need not be hashed again."""
     keys = np.zeros(MEMO, np.uint64)
     starts = np.zeros(MEMO, np.int32)
-    counts = np.full(MEMO, -1, np.int32)
+    counts = np.full(MEMO, EMPTY, np.int32)  # rows of a word; the numbers of the table
     pool = np.empty(POOL, np.int32)
     hashes = np.empty(MEMO, np.int64)  # fastText's hash of the word, -1 for a label
     used = np.zeros(2, np.int64)  # words, rows
@@ -92,54 +45,20 @@ def make_scratch(offsets, word_ngrams):
 
 
 @njit(cache=True)
-def _word_rows(data, start, end, word, eos, subword, n_words, out, at):
-    """Write the matrix rows of the word data[start:end] into out[at:]; returns how many, -1 if there is no room."""
-    minn, maxn, bucket, _, bits, pruned = subword
-    if at + 1 + (end - start + 2) * max(maxn, 0) > len(out):
-        return -1
-    inverse = 1.0 / bucket if bucket else 0.0
-    n_rows = 0
-    if word >= 0:
-        out[at] = word
-        n_rows = 1
-    if word == eos and eos >= 0:
-        return n_rows
-    if maxn <= 0:
-        return n_rows
-    # subwords of '<' + word + '>'; place start - 1 stands for '<', place `end` for '>'
-    first = start - 1
-    while first <= end:
-        if start <= first < end and data[first] & 0xC0 == 0x80:
-            first += 1
-            continue
-        h = BASIS
-        j = first
-        n = 1
-        while j <= end and n <= maxn:
-            if j < start:
-                h = _step(h, LESS)
-            elif j == end:
-                h = _step(h, MORE)
-            else:
-                h = _step(h, np.int64(data[j]))
-            j += 1
-            while start < j < end and data[j] & 0xC0 == 0x80:
-                h = _step(h, np.int64(data[j]))
-                j += 1
-            if n >= minn and not (n == 1 and (first == start - 1 or j == end + 1)):
-                row = _row_of(_bucket_of(h, bucket, inverse), n_words, bits, pruned)
-                if row >= 0:
-                    out[at + n_rows] = row
-                    n_rows += 1
-            n += 1
-        first += 1
+def _add_long_word(data, start, end, word, vocabulary, subword, matrix, eos, hidden):
+    """Add the rows of a word of a hundred thousand characters and more, too many to remember; returns how many."""
+    rows = np.empty(1 + (np.int64(end - start) + 2) * max(subword[1], 1), np.int32)
+    n_rows = word_rows(data, np.int64(start), np.int64(end), word, eos, subword, vocabulary[2], rows, 0)
+    for r in range(n_rows):
+        for k in range(len(hidden)):
+            hidden[k] += matrix[rows[r], k]
     return n_rows
 
 
 @njit(cache=True)
 def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, scratch, memo):
     """Mean of the rows of all features of data[lo:hi]; returns how many there are."""
-    keys, ids, n_words = vocabulary
+    keys, numbers, n_words = vocabulary
     _, maxn, _, word_ngrams, _, _ = subword
     memo_keys, memo_starts, memo_counts, memo_hashes, pool, used, sums = memo
     hashes, grams = scratch
@@ -180,37 +99,30 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, scra
             h64 = (h64 ^ np.uint64(byte)) * FNV_PRIME
             i += one
         key = finish(h64)
-        slot = np.int64(key) & (MEMO - 1)
-        while memo_counts[slot] >= 0 and memo_keys[slot] != key:
-            slot = (slot + 1) & (MEMO - 1)
+        slot = np.int64(place_of(memo_keys, memo_counts, key, key))
         if memo_counts[slot] < 0:
-            word = find_number(keys, ids, key)
+            word = find_number(keys, numbers, key)
             label = word >= n_words
             if word < 0:
-                label = _is_label(data, start, i)
+                label = is_label(data, start, i)
             length = np.int64(i - start)
             if 4 * used[0] > 3 * MEMO or used[1] + 1 + (length + 2) * max(maxn, 1) > POOL:
-                memo_counts[:] = -1
+                memo_counts[:] = EMPTY
                 used[:] = 0
-                slot = np.int64(key) & (MEMO - 1)
+                slot = np.int64(place_of(memo_keys, memo_counts, key, key))
             n_rows = 0
             if not label:
-                n_rows = _word_rows(data, np.int64(start), np.int64(i), word, eos, subword, n_words, pool, used[1])
-                if n_rows < 0:  # a word of a hundred thousand characters and more: rows of its own
-                    rows = np.empty(1 + (length + 2) * max(maxn, 1), np.int32)
-                    n_rows = _word_rows(data, np.int64(start), np.int64(i), word, eos, subword, n_words, rows, 0)
-                    for r in range(n_rows):
-                        for k in range(dim):
-                            hidden[k] += matrix[rows[r], k]
-                    features += n_rows
+                n_rows = word_rows(data, np.int64(start), np.int64(i), word, eos, subword, n_words, pool, used[1])
+                if n_rows < 0:
+                    features += _add_long_word(data, start, i, word, vocabulary, subword, matrix, eos, hidden)
                     if word_ngrams > 1:
-                        hashes[n_hashes] = _word_hash(data, start, i)
+                        hashes[n_hashes] = word_hash(data, start, i)
                         n_hashes += 1
                     continue
             memo_keys[slot] = key
             memo_starts[slot] = used[1]
             memo_counts[slot] = n_rows
-            memo_hashes[slot] = np.int64(_word_hash(data, start, i)) if word_ngrams > 1 and not label else np.int64(-1)
+            memo_hashes[slot] = np.int64(word_hash(data, start, i)) if word_ngrams > 1 and not label else np.int64(-1)
             used[0] += 1
             used[1] += n_rows
             sums[slot] = 0
@@ -238,9 +150,9 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, scra
         features += 1
     if word_ngrams > 1:
         if not ended:
-            hashes[n_hashes] = _word_hash(END_OF_SENTENCE, 0, len(END_OF_SENTENCE))
+            hashes[n_hashes] = word_hash(END_OF_SENTENCE, 0, len(END_OF_SENTENCE))
             n_hashes += 1
-        n_grams = _ngram_rows(hashes, n_hashes, subword, n_words, grams, 0)
+        n_grams = ngram_rows(hashes, n_hashes, subword, n_words, grams, 0)
         for r in range(n_grams):
             for k in range(dim):
                 hidden[k] += matrix[grams[r], k]
@@ -250,41 +162,6 @@ def _hidden(data, lo, hi, spaces, vocabulary, subword, matrix, eos, hidden, scra
         for k in range(dim):
             hidden[k] *= scale
     return features
-
-
-@njit(cache=True)
-def _ngram_rows(hashes, n, subword, n_words, out, at):
-    """Write the matrix rows of the n-grams of n words, given by fastText's hashes, into out[at:]; returns how many."""
-    _, _, bucket, word_ngrams, bits, pruned = subword
-    n_rows = 0
-    for a in range(n):
-        h = np.uint64(np.int64(np.int32(hashes[a])))
-        for b in range(a + 1, min(n, a + word_ngrams)):
-            h = h * NGRAM_FACTOR + np.uint64(np.int64(np.int32(hashes[b])))
-            row = _row_of(np.int64(h % np.uint64(bucket)), n_words, bits, pruned)
-            if row >= 0:
-                out[at + n_rows] = row
-                n_rows += 1
-    return n_rows
-
-
-@njit(cache=True)
-def _word_hash(data, start, end):
-    """fastText's hash of a word."""
-    h = BASIS
-    for i in range(start, end):
-        h = _step(h, np.int64(data[i]))
-    return h
-
-
-@njit(cache=True)
-def _is_label(data, start, end):
-    if end - start < len(LABEL_PREFIX):
-        return False
-    same = True
-    for k in range(len(LABEL_PREFIX)):
-        same &= data[start + np.uint64(k)] == LABEL_PREFIX[k]
-    return same
 
 
 @njit(cache=True)
@@ -404,90 +281,3 @@ def dequantise(codes, centroids, norms, rows, dim, parts, width, last):
             for k in range(d):
                 out[r, m * width + k] = norms[r] * centroids[base + k]
     return out
-
-
-@njit(cache=True)
-def feature_rows(data, offsets, spaces, vocabulary, subword, eos):
-    """(rows, offsets) of all features of every text, in fastText's order."""
-    keys, ids, n_words = vocabulary
-    _, maxn, _, word_ngrams, _, _ = subword
-    n_docs = len(offsets) - 1
-    starts = np.zeros(n_docs + 1, np.int64)
-    out = np.empty(1 << 16, np.int32)
-    n = 0
-    for d in range(n_docs):
-        i, end = offsets[d], offsets[d + 1]
-        hashes = np.empty((end - i) // 2 + 3, np.uint32)
-        n_hashes = 0
-        room = n + (end - i + 4) * (max(maxn, 0) + word_ngrams + 3) + 16
-        if room > len(out):
-            grown = np.empty(2 * room, np.int32)
-            grown[:n] = out[:n]
-            out = grown
-        while i < end:
-            code, width = code_at(data, i)
-            if code == 0 or (code < TABLE_SIZE and spaces[code] & K_SPACE):
-                i += width
-                continue
-            start = i
-            while i < end:
-                code, width = code_at(data, i)
-                if code == 0 or (code < TABLE_SIZE and spaces[code] & K_SPACE):
-                    break
-                i += width
-            word = find_number(keys, ids, word_key(data, start, i))
-            if word < n_words:
-                n += _word_rows(data, start, i, word, eos, subword, n_words, out, n)
-                hashes[n_hashes] = _word_hash(data, start, i)
-                n_hashes += 1
-        if eos >= 0:
-            out[n] = eos
-            n += 1
-        hashes[n_hashes] = _word_hash(END_OF_SENTENCE, 0, len(END_OF_SENTENCE))
-        n_hashes += 1
-        n += _ngram_rows(hashes, n_hashes, subword, n_words, out, n)
-        starts[d + 1] = n
-    return out[:n], starts
-
-
-@njit(cache=True)
-def train_linear(rows, starts, order, labels, importance, weights, squares, rate, decay):
-    """One epoch of logistic regression on the mean of a text's weights, by Adagrad (Duchi et al. 2011), texts in the
-    given order; changes weights in place. p(positive) = sigmoid(2 * mean), as a softmax over (mean, -mean) gives."""
-    loss = 0.0
-    for d in order:
-        lo, hi = starts[d], starts[d + 1]
-        if lo == hi:
-            continue
-        z = 0.0
-        for r in range(lo, hi):
-            z += weights[rows[r]]
-        z /= hi - lo
-        p = 1.0 / (1.0 + math.exp(-2.0 * z))
-        loss += importance[d] * abs(p - labels[d])
-        g0 = importance[d] * (p - labels[d]) * 2.0 / (hi - lo)
-        for r in range(lo, hi):
-            k = rows[r]
-            g = g0 + decay * weights[k]
-            squares[k] += g * g
-            weights[k] -= rate * g / math.sqrt(squares[k] + 1e-12)
-    return loss
-
-
-@njit(cache=True)
-def join_words(data, first, start, size):
-    """The words of every text with one blank between them: (buffer, offsets)."""
-    n_docs = len(first) - 1
-    offsets = np.zeros(n_docs + 1, np.int64)
-    out = np.empty(size.sum() + len(size), np.uint8)
-    n = 0
-    for d in range(n_docs):
-        for w in range(first[d], first[d + 1]):
-            if w > first[d]:
-                out[n] = 32
-                n += 1
-            for k in range(size[w]):
-                out[n] = data[start[w] + k]
-                n += 1
-        offsets[d + 1] = n
-    return out[:n], offsets

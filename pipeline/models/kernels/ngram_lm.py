@@ -9,6 +9,8 @@ from pipeline.text.kernels.bytes import MIX, finish
 from pipeline.text.kernels.tables import find_number
 
 MAX_ORDER = 6
+# Columns of `score`
+LOG_P, SCORED_WORDS, SCORE_COLUMNS = range(3)
 
 
 @njit(cache=True)
@@ -22,14 +24,14 @@ def spread(keys):
 
 @njit(cache=True)
 def score(first, words, tables, indices, log_p, backoff, order, bos):
-    """(sum of log10 p, words) of each sentence; each word list ends with the end mark, which counts as a word.
+    """Sum of log10 p, and words, one row per sentence; each word list ends with the end mark, which counts as a word.
 
     Args:
         first, words: ids of the words of each sentence, behind an unwritten begin mark.
         tables, indices, log_p, backoff: one array for each order from 1 on; order 1 is indexed by word id.
     """
     n = len(first) - 1
-    out = np.zeros((n, 2))
+    out = np.zeros((n, SCORE_COLUMNS))
     context = np.full(MAX_ORDER + 1, -1, np.int64)  # context[k]: the k-gram that ends before the word
     after = np.full(MAX_ORDER + 1, -1, np.int64)
     for s in range(n):
@@ -51,8 +53,8 @@ def score(first, words, tables, indices, log_p, backoff, order, bos):
             for k in range(longest, order):
                 if context[k] >= 0:
                     total += backoff[k - 1][context[k]]
-            out[s, 0] += total
-            out[s, 1] += 1
+            out[s, LOG_P] += total
+            out[s, SCORED_WORDS] += 1
             for k in range(1, order):
                 context[k] = after[k]
     return out

@@ -1,3 +1,3 @@
 """Kernels that several rooms use: bytes, words, lines, n-grams, tables."""
 
-import pipeline.text.compiled  # noqa: F401 - sets where compiled kernels are cached
+import pipeline.text.kernels.compiled  # noqa: F401 - sets where compiled kernels are cached

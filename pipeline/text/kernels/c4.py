@@ -6,13 +6,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from pipeline.text.chars import DIGIT, SPACE
 from pipeline.text.kernels.bytes import class_of, code_at, find_byte
+from pipeline.text.kernels.chars import DIGIT, SPACE
 from pipeline.text.kernels.lines import SPLITLINES, chars_in, cut, strip
 
 MAX_WORD_CHARS = 1000
 _EDIT = np.frombuffer(b"[edit]", np.uint8)
 _CITE = np.frombuffer(b"[citation needed]", np.uint8)
+
+# Columns of what is known of a phrase; outcomes are the bits of `_read`
+LENGTH, RARE_AT, OUTCOME, FACT_COLUMNS = range(4)
 
 
 def _patterns() -> tuple[npt.NDArray[np.uint8], ...]:
@@ -22,11 +25,11 @@ def _patterns() -> tuple[npt.NDArray[np.uint8], ...]:
         (b"cookie policy", 3, 4), (b"uses cookies", 8, 4), (b"use of cookies", 10, 4), (b"use cookies", 7, 4),
     ]  # fmt: skip
     text = np.zeros((len(rows), 16), np.uint8)
-    facts = np.zeros((len(rows), 3), np.uint8)  # length, place of the rare letter, outcome
+    facts = np.zeros((len(rows), FACT_COLUMNS), np.uint8)
     trigger = np.zeros(256, np.uint8)
     for r, (phrase, place, outcome) in enumerate(rows):
         text[r, : len(phrase)] = np.frombuffer(phrase, np.uint8)
-        facts[r] = len(phrase), place, outcome
+        facts[r, LENGTH], facts[r, RARE_AT], facts[r, OUTCOME] = len(phrase), place, outcome
         for c in (phrase[place], phrase[place] - 32):
             trigger[c] = 1
     trigger[ord("{")] = 2
@@ -110,7 +113,7 @@ def _read(data, lo, hi, flags):
         else:
             letter = data[i] | 32
             for r in range(len(_FACTS)):
-                length, place = np.int64(_FACTS[r, 0]), np.int64(_FACTS[r, 1])
+                length, place = np.int64(_FACTS[r, LENGTH]), np.int64(_FACTS[r, RARE_AT])
                 if _TEXT[r, place] != letter or i - place < lo or i - place + length > hi:
                     continue
                 k = 0
@@ -122,7 +125,7 @@ def _read(data, lo, hi, flags):
                         break
                     k += 1
                 if k == length:
-                    outcome |= np.int64(_FACTS[r, 2])
+                    outcome |= np.int64(_FACTS[r, OUTCOME])
         i += 1
     return outcome, sentences
 
@@ -217,15 +220,19 @@ def c4_counts(data, offsets, flags, need_end):
     return out
 
 
+# Columns of `c4_spans`
+START, END, KIND, SPAN_COLUMNS = range(4)
+
+
 @njit(cache=True)
 def c4_spans(data, flags, need_end):
-    """What C4 takes out of one text: rows of (start, end, kind) in characters, ascending.
+    """What C4 takes out of one text: a row of START, END (characters) and KIND for each span, ascending.
 
     The kind is the fate of a line, WHITE_SPACE for blanks around lines, LINE_BREAK for those between two kept lines
     (one line feed stays) and CITATION for a citation mark in a kept line.
     """
     spans, n = cut(data, 0, len(data), flags, SPLITLINES, np.empty(256, np.int64))
-    out = np.empty((64, 3), np.int64)
+    out = np.empty((64, SPAN_COLUMNS), np.int64)
     m = 0
     longest = 1
     for s in range(n):
@@ -240,22 +247,23 @@ def c4_spans(data, flags, need_end):
             continue  # a blank line is part of the gap before the next one
         fate, _ = judge(data, lo, hi, flags, need_end, buffer)
         if m + 4 > len(out):
-            grown = np.empty((2 * len(out), 3), np.int64)
+            grown = np.empty((2 * len(out), SPAN_COLUMNS), np.int64)
             grown[:m] = out[:m]
             out = grown
         if fate != KEPT:
             end = chars + chars_in(data, at, hi)
             if end > chars:
-                out[m] = chars, end, fate
+                out[m, START], out[m, END], out[m, KIND] = chars, end, fate
                 m += 1
             at, chars = hi, end
             continue
         start = chars + chars_in(data, at, lo)
-        if any_kept and m > 0 and out[m - 1, 1] == chars and out[m - 1, 2] < WHITE_SPACE and start > chars:
-            out[m] = chars, start, LINE_BREAK
+        if any_kept and m > 0 and out[m - 1, END] == chars and out[m - 1, KIND] < WHITE_SPACE and start > chars:
+            out[m, START], out[m, END], out[m, KIND] = chars, start, LINE_BREAK
             m += 1
         elif start > chars and not (any_kept and lo - at == 1 and data[at] == 10):
-            out[m] = chars, start, LINE_BREAK if any_kept else WHITE_SPACE
+            out[m, START], out[m, END] = chars, start
+            out[m, KIND] = LINE_BREAK if any_kept else WHITE_SPACE
             m += 1
         any_kept = True
         i = lo
@@ -272,17 +280,17 @@ def c4_spans(data, flags, need_end):
                 place += 1
                 continue
             if m + 4 > len(out):
-                grown = np.empty((2 * len(out), 3), np.int64)
+                grown = np.empty((2 * len(out), SPAN_COLUMNS), np.int64)
                 grown[:m] = out[:m]
                 out = grown
             width = chars_in(data, i, end)
-            out[m] = place, place + width, CITATION
+            out[m, START], out[m, END], out[m, KIND] = place, place + width, CITATION
             m += 1
             place += width
             i = end
         at, chars = hi, place
     end = chars + chars_in(data, at, len(data))
     if end > chars:
-        out[m] = chars, end, WHITE_SPACE
+        out[m, START], out[m, END], out[m, KIND] = chars, end, WHITE_SPACE
         m += 1
     return out[:m]

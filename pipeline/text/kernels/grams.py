@@ -1,4 +1,4 @@
-"""Runs of words: hashes of all of them, those on a list (decontamination), those that occur again (exact substrings)."""
+"""Runs of words: hashes of all of them, and those on a list (decontamination)."""
 
 from __future__ import annotations
 
@@ -43,11 +43,15 @@ def gram_filter(keys):
     return bits
 
 
+# Columns of `listed_grams`
+GRAM_TEXT, GRAM_WORD, GRAM_LENGTH, GRAM_NUMBER, GRAM_COLUMNS = range(5)
+
+
 @njit(cache=True)
-def listed_grams(first, hashes, lengths, table, numbers, bits):
-    """Rows of (text, word, length, number) for every n-gram of a listed length that is on the list; by text, length
-    and word."""
-    out = np.empty((64, 4), np.int64)
+def listed_grams(first, hashes, lengths, keys, numbers, bits):
+    """A row for every n-gram of a listed length that is on the list: text, word in it, words, number; by text, length and
+    word."""
+    out = np.empty((64, GRAM_COLUMNS), np.int64)
     m = 0
     for d in range(len(first) - 1):
         words = hashes[first[d] : first[d + 1]]
@@ -57,14 +61,14 @@ def listed_grams(first, hashes, lengths, table, numbers, bits):
                 place = np.int64(grams[i] >> np.uint64(44))
                 if not (bits[place >> 3] >> (place & 7)) & 1:
                     continue
-                number = find_number(table, numbers, grams[i])
+                number = find_number(keys, numbers, grams[i])
                 if number < 0:
                     continue
                 if m == len(out):
-                    grown = np.empty((2 * m, 4), np.int64)
+                    grown = np.empty((2 * m, GRAM_COLUMNS), np.int64)
                     grown[:m] = out
                     out = grown
-                out[m, 0], out[m, 1], out[m, 2], out[m, 3] = d, i, n, number
+                out[m, GRAM_TEXT], out[m, GRAM_WORD], out[m, GRAM_LENGTH], out[m, GRAM_NUMBER] = d, i, n, number
                 m += 1
     return out[:m]
 
@@ -95,41 +99,6 @@ def window_hashes(first, hashes, size):
             more[n] = np.uint32(finish(h) >> np.uint64(32))
             n += 1
     return text, at, high, more
-
-
-@njit(cache=True)
-def repeated_windows(high, more, rank, at):
-    """Places of the windows that occur more than once, and whether each is the first of its kind (by rank, then `at`).
-
-    Args:
-        high: uint64, ascending. more: uint32, further bits. rank: uint32, of the document. at: int32, place in it.
-    """
-    place = np.empty(1024, np.int64)
-    is_first = np.empty(1024, np.bool_)
-    n = 0
-    i = 0
-    while i < len(high):
-        j = i + 1
-        while j < len(high) and high[j] == high[i]:
-            j += 1
-        if j - i > 1:
-            order = np.argsort(at[i:j], kind="mergesort")
-            order = order[np.argsort(rank[i:j][order], kind="mergesort")]
-            order = order[np.argsort(more[i:j][order], kind="mergesort")]
-            if n + j - i > len(place):
-                room = 2 * (n + j - i)
-                place2, is_first2 = np.empty(room, np.int64), np.empty(room, np.bool_)
-                place2[:n], is_first2[:n] = place[:n], is_first[:n]
-                place, is_first = place2, is_first2
-            for k in range(len(order)):
-                here = i + order[k]
-                same_before = k > 0 and more[i + order[k - 1]] == more[here]
-                same_after = k + 1 < len(order) and more[i + order[k + 1]] == more[here]
-                if same_before or same_after:
-                    place[n], is_first[n] = here, not same_before
-                    n += 1
-        i = j
-    return place[:n], is_first[:n]
 
 
 @njit(cache=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.text.chars import BREAK, SPACE, TERMINAL
 from pipeline.text.kernels.bytes import class_of, code_at, find_byte, hash_bytes
+from pipeline.text.kernels.chars import BREAK, SPACE, TERMINAL
+from pipeline.text.kernels.tables import EMPTY, place_of, room_for
 
 # How a text is cut
 SPLITLINES = 0  # as str.splitlines
@@ -165,23 +166,18 @@ def last_code(data, lo, hi):
 @njit(cache=True)
 def repeats(data, spans, n):
     """(spans that equal an earlier one, their characters)."""
-    size = 16
-    while size < 2 * n:
-        size *= 2
-    keys = np.zeros(size, np.uint64)
-    mask = size - 1
+    room = room_for(n, 2)
+    keys, numbers = np.empty(room, np.uint64), np.full(room, EMPTY, np.int32)
     count = 0
     chars = 0
     for s in range(n):
         lo, hi = spans[2 * s], spans[2 * s + 1]
-        h = hash_bytes(data, lo, hi) | np.uint64(1)
-        slot = np.int64(h >> np.uint64(1)) & mask
-        while keys[slot] != 0 and keys[slot] != h:
-            slot = (slot + 1) & mask
-        if keys[slot] == h:
+        h = hash_bytes(data, lo, hi)
+        place = place_of(keys, numbers, h, h)
+        if numbers[place] >= 0:
             count += 1
             chars += chars_in(data, lo, hi)
-        keys[slot] = h
+        keys[place], numbers[place] = h, s
     return count, chars
 
 
@@ -276,11 +272,15 @@ def datatrove_line_counts(data, offsets, flags):
     return out
 
 
+# Columns of `repeated_lines`
+REPEATED_LINES, ALL_LINES, REPEATED_COLUMNS = range(3)
+
+
 @njit(cache=True)
 def repeated_lines(data, offsets, flags):
-    """(lines that occur more than once, all copies; lines) of each text; lines are stripped, empty ones left out."""
+    """Lines that occur more than once (every copy), and lines; stripped, empty ones left out; one row per text."""
     n_docs = len(offsets) - 1
-    out = np.zeros((n_docs, 2))
+    out = np.zeros((n_docs, REPEATED_COLUMNS))
     spans = np.empty(4096, np.int64)
     for d in range(n_docs):
         spans, n = cut(data, offsets[d], offsets[d + 1], flags, SPLITLINES, spans)
@@ -294,6 +294,7 @@ def repeated_lines(data, offsets, flags):
             m += 1
         ordered = np.sort(hashes[:m])
         for i in range(m):
-            out[d, 0] += (i > 0 and ordered[i] == ordered[i - 1]) or (i + 1 < m and ordered[i] == ordered[i + 1])
-        out[d, 1] = m
+            again = (i > 0 and ordered[i] == ordered[i - 1]) or (i + 1 < m and ordered[i] == ordered[i + 1])
+            out[d, REPEATED_LINES] += again
+        out[d, ALL_LINES] = m
     return out

@@ -5,32 +5,31 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.text.chars import ALNUM, ALPHA, DIGIT, SPACE, UPPER
 from pipeline.text.kernels.bytes import FNV_OFFSET, FNV_PRIME, MIX, SHIFT, class_of, code_at, finish
+from pipeline.text.kernels.chars import ALNUM, ALPHA, DIGIT, SPACE, UPPER
+from pipeline.text.kernels.tables import EMPTY, place_of, room_for
 
-# Columns of `ngram_counts`: for n = 2, 3, 4 the characters of all occurrences of the most frequent n-gram, by two
-# conventions; for n = 5..10 the characters in repeated n-grams, by two conventions; then two counts.
-TOP = 0
-TOP_FIRST = 3
-DUP = 6
-DUP_SKIP = 12
-UNIQUE_WORDS = 18
-REPEATED_10 = 19
-NGRAM_COLUMNS = 20
-DEEPEST = 10
+TOP_N = (2, 3, 4)  # words of the n-grams whose most frequent one is measured
+DUP_N = (5, 6, 7, 8, 9, 10)  # of those whose repetitions are
+DEEPEST = DUP_N[-1]
+# Columns of `ngram_counts`, one for each n
+TOP = (0, 1, 2)
+TOP_FIRST = (3, 4, 5)
+DUP = (6, 7, 8, 9, 10, 11)
+DUP_SKIP = (12, 13, 14, 15, 16, 17)
+UNIQUE_WORDS, REPEATED_10, NGRAM_COLUMNS = 18, 19, 20
 
 
 @njit(cache=True)
 def ngram_counts(first, chars, hashes):
     """Repetition of n-grams, one row per text.
 
-    TOP + n - 2: characters of words in all occurrences of the most frequent n-gram, the longest of equally frequent
-        ones; 0 when none occurs twice.
-    TOP_FIRST + n - 2: the same with one blank between words, the first of equally frequent ones, counted also when
-        it occurs once (datatrove).
-    DUP + n - 5: characters of words inside an n-gram that occurred before, each once.
-    DUP_SKIP + n - 5: the same, looking on only behind a repeated n-gram and not remembering those within it
+    TOP: characters of words in all occurrences of the most frequent n-gram, the longest of equally frequent ones; 0 when none
+        occurs twice.
+    TOP_FIRST: the same with one blank between words, the first of equally frequent ones, counted also when it occurs once
         (datatrove).
+    DUP: characters of words inside an n-gram that occurred before, each once.
+    DUP_SKIP: the same, looking on only behind a repeated n-gram and not remembering those within it (datatrove).
     UNIQUE_WORDS: different words. REPEATED_10: occurrences of 10-grams that occur more than once.
 
     An n-gram can only occur twice if both (n-1)-grams in it do; so each level looks only at what the level before
@@ -41,131 +40,166 @@ def ngram_counts(first, chars, hashes):
     longest = 0
     for d in range(n_docs):
         longest = max(longest, first[d + 1] - first[d])
-    room = 16
-    while room < 2 * longest:
-        room *= 2
-    keys = np.empty(room, np.uint64)
-    slots = np.empty(room, np.int32)  # number of the n-gram + 1; 0: empty
+    room = room_for(longest, 2)
+    table = np.empty(room, np.uint64), np.empty(room, np.int32)
     gram = np.empty(longest + 1, np.int32)  # number of the n-gram that begins here, -1 where it occurs once
-    count = np.empty(longest + 1, np.int32)
-    begin = np.empty(longest + 1, np.int32)
-    places = np.empty(longest + 1, np.int32)
+    count = np.empty(longest + 1, np.int32)  # of an n-gram
+    begin = np.empty(longest + 1, np.int32)  # the first place of an n-gram
+    places = np.empty(longest + 1, np.int32)  # where n-grams begin that occur more than once
     total = np.zeros(longest + 1, np.int64)  # characters of words before word i
     seen = np.empty(longest + 1, np.uint8)
     for d in range(n_docs):
-        lo = first[d]
-        n = first[d + 1] - lo
+        lo, n = first[d], first[d + 1] - first[d]
         if n == 0:
             continue
-        size = 16
-        while size < 2 * n:
-            size *= 2
-        slots[:size] = 0
-        mask = size - 1
-        kinds = 0
+        row = out[d]
         for i in range(n):
-            h = hashes[lo + i]
             total[i + 1] = total[i] + chars[lo + i]
-            slot = np.int64(h) & mask
-            while slots[slot] != 0 and keys[slot] != h:
-                slot = (slot + 1) & mask
-            if slots[slot] == 0:
-                keys[slot] = h
-                kinds += 1
-                slots[slot] = kinds
-                count[kinds - 1] = 0
-            gram[i] = slots[slot] - 1
-            count[gram[i]] += 1
-        out[d, UNIQUE_WORDS] = kinds
-        left = 0
+        kinds = _number_words(hashes[lo : lo + n], table, gram, count)
+        row[UNIQUE_WORDS] = kinds
         for i in range(n):
-            if count[gram[i]] > 1:
-                places[left] = i
-                left += 1
-            else:
-                gram[i] = -1
+            places[i] = i
+        left, _ = _recurring(places, n, gram, count)
         for level in range(2, DEEPEST + 1):
-            # gram[] holds level - 1; candidates are places whose (level-1)-gram and the next one both recur
-            m = 0
-            for k in range(left):
-                i = places[k]
-                if i + level <= n and gram[i + 1] >= 0:
-                    places[m] = i
-                    m += 1
-            size = 16
-            while size < 2 * m:
-                size *= 2
-            slots[:size] = 0
-            mask = size - 1
-            kinds = 0
-            # a place's next neighbour must keep its number until it is read: candidates come in ascending order and
-            # read i + 1 before it is overwritten
-            previous = -1
-            for k in range(m):
-                i = places[k]
-                for j in range(previous + 1, i):
-                    gram[j] = -1
-                previous = i
-                key = (np.uint64(gram[i]) << SHIFT) | np.uint64(gram[i + 1])
-                slot = np.int64(finish(key * MIX)) & mask
-                while slots[slot] != 0 and keys[slot] != key:
-                    slot = (slot + 1) & mask
-                if slots[slot] == 0:
-                    keys[slot] = key
-                    kinds += 1
-                    slots[slot] = kinds
-                    count[kinds - 1] = 0
-                    begin[kinds - 1] = i
-                gram[i] = slots[slot] - 1
-                count[gram[i]] += 1
-            for j in range(previous + 1, n):
-                gram[j] = -1
-            left = 0
-            best = 0
-            for k in range(m):
-                i = places[k]
-                if count[gram[i]] > 1:
-                    best = max(best, count[gram[i]])
-                    places[left] = i
-                    left += 1
-                else:
-                    gram[i] = -1
-            if level <= 4 and n >= level:
-                if best > 1:
-                    chars_best = np.int64(0)
-                    earliest = n
-                    for g in range(kinds):
-                        if count[g] == best:
-                            chars_best = max(chars_best, total[begin[g] + level] - total[begin[g]])
-                            earliest = min(earliest, begin[g])
-                    out[d, TOP + level - 2] = best * chars_best
-                    out[d, TOP_FIRST + level - 2] = best * (total[earliest + level] - total[earliest] + level - 1)
-                else:
-                    out[d, TOP_FIRST + level - 2] = total[level] - total[0] + level - 1
-            if level >= 5:
-                if left == 0:
-                    break
-                seen[:kinds] = 0
-                covered = 0
-                for k in range(left):
-                    i = places[k]
-                    if seen[gram[i]]:
-                        out[d, DUP + level - 5] += total[i + level] - total[max(i, covered)]
-                        covered = i + level
-                    seen[gram[i]] = 1
-                seen[:kinds] = 0
-                behind = 0
-                for k in range(left):
-                    i = places[k]
-                    if i < behind:
-                        continue
-                    if seen[gram[i]]:
-                        out[d, DUP_SKIP + level - 5] += total[i + level] - total[i]
-                        behind = i + level
-                    seen[gram[i]] = 1
-                if level == DEEPEST:
-                    out[d, REPEATED_10] = left
+            candidates, kinds = _number_grams(level, n, places, left, table, gram, count, begin)
+            left, most = _recurring(places, candidates, gram, count)
+            if level <= TOP_N[-1]:
+                if n >= level:
+                    _measure_top(level, n, kinds, most, count, begin, total, row)
+                continue
+            if left == 0:
+                break
+            at = level - DUP_N[0]
+            row[DUP[at]] = _covered(level, kinds, places[:left], gram, total, seen)
+            row[DUP_SKIP[at]] = _covered_skipping(level, kinds, places[:left], gram, total, seen)
+            if level == DEEPEST:
+                row[REPEATED_10] = left
     return out
+
+
+@njit(cache=True)
+def _number_words(hashes, table, gram, count):
+    """Number the words of a text in the order in which they come; returns how many different ones there are."""
+    n = len(hashes)
+    room = room_for(n, 2)
+    keys, numbers = table[0][:room], table[1][:room]
+    numbers[:] = EMPTY
+    kinds = 0
+    for i in range(n):
+        h = hashes[i]
+        place = place_of(keys, numbers, h, h)
+        if numbers[place] < 0:
+            keys[place] = h
+            numbers[place] = kinds
+            count[kinds] = 0
+            kinds += 1
+        gram[i] = numbers[place]
+        count[gram[i]] += 1
+    return kinds
+
+
+@njit(cache=True)
+def _recurring(places, n, gram, count):
+    """Keep, of places[:n], those of n-grams that occur more than once, and mark the others in `gram`; returns (how many, times of
+    the most frequent one)."""
+    left = 0
+    most = np.int32(0)
+    for k in range(n):
+        i = places[k]
+        times = count[gram[i]]
+        if times > 1:
+            most = max(most, times)
+            places[left] = i
+            left += 1
+        else:
+            gram[i] = -1
+    return left, most
+
+
+@njit(cache=True)
+def _number_grams(level, n, places, left, table, gram, count, begin):
+    """From the numbers of (level-1)-grams in `gram` those of the level; returns (how many places are left, how many kinds).
+
+    Candidates are places whose (level-1)-gram and the next one both recur.
+    """
+    m = 0
+    for k in range(left):
+        i = places[k]
+        if i + level <= n and gram[i + 1] >= 0:
+            places[m] = i
+            m += 1
+    room = room_for(m, 2)
+    keys, numbers = table[0][:room], table[1][:room]
+    numbers[:] = EMPTY
+    kinds = 0
+    # a place's next neighbour must keep its number until it is read: candidates come in ascending order and read i + 1 before it
+    # is overwritten
+    previous = -1
+    for k in range(m):
+        i = places[k]
+        for j in range(previous + 1, i):
+            gram[j] = -1
+        previous = i
+        key = (np.uint64(gram[i]) << SHIFT) | np.uint64(gram[i + 1])
+        place = place_of(keys, numbers, key, finish(key * MIX))
+        if numbers[place] < 0:
+            keys[place] = key
+            numbers[place] = kinds
+            count[kinds] = 0
+            begin[kinds] = i
+            kinds += 1
+        gram[i] = numbers[place]
+        count[gram[i]] += 1
+    for j in range(previous + 1, n):
+        gram[j] = -1
+    return m, kinds
+
+
+@njit(cache=True)
+def _measure_top(level, n, kinds, most, count, begin, total, row):
+    """Write TOP and TOP_FIRST of a level, whose most frequent n-gram occurs `most` times."""
+    at = level - TOP_N[0]
+    if most <= 1:
+        row[TOP_FIRST[at]] = total[level] - total[0] + level - 1
+        return
+    most_chars = np.int64(0)
+    earliest = n
+    for g in range(kinds):
+        if count[g] == most:
+            most_chars = max(most_chars, total[begin[g] + level] - total[begin[g]])
+            earliest = min(earliest, begin[g])
+    row[TOP[at]] = most * most_chars
+    row[TOP_FIRST[at]] = most * (total[earliest + level] - total[earliest] + level - 1)
+
+
+@njit(cache=True)
+def _covered(level, kinds, places, gram, total, seen):
+    """Characters inside n-grams that occurred before, each once."""
+    seen[:kinds] = 0
+    chars = np.int64(0)
+    covered = 0
+    for i in places:
+        if seen[gram[i]]:
+            chars += total[i + level] - total[max(i, covered)]
+            covered = i + level
+        seen[gram[i]] = 1
+    return chars
+
+
+@njit(cache=True)
+def _covered_skipping(level, kinds, places, gram, total, seen):
+    """The same, looking on only behind a repeated n-gram."""
+    seen[:kinds] = 0
+    chars = np.int64(0)
+    behind = 0
+    for i in places:
+        if i < behind:
+            continue
+        if seen[gram[i]]:
+            chars += total[i + level] - total[i]
+            behind = i + level
+        seen[gram[i]] = 1
+    return chars
 
 
 # Columns of `char_counts`
@@ -267,11 +301,8 @@ def char_repetition(data, offsets):
         runs = chars - 9
         if runs < 1:
             continue
-        size = 16
-        while size < 2 * runs:
-            size *= 2
-        keys = np.zeros(size, np.uint64)
-        counts = np.zeros(size, np.int32)
+        room = room_for(runs, 2)
+        keys, again = np.empty(room, np.uint64), np.full(room, EMPTY, np.int32)  # occurrences after the first one
         kinds = repeated = 0
         for r in range(runs):
             h = FNV_OFFSET
@@ -279,15 +310,13 @@ def char_repetition(data, offsets):
             for i in range(starts[r], end):
                 h = (h ^ np.uint64(data[i])) * FNV_PRIME
             h = finish(h)
-            slot = np.int64(h) & (size - 1)
-            while counts[slot] != 0 and keys[slot] != h:
-                slot = (slot + 1) & (size - 1)
-            if counts[slot] == 0:
-                keys[slot] = h
+            place = place_of(keys, again, h, h)
+            if again[place] < 0:
+                keys[place] = h
                 kinds += 1
-            elif counts[slot] == 1:
+            elif again[place] == 0:
                 repeated += 1
-            counts[slot] += 1
-        top = np.sort(counts[counts > 1])[::-1]
+            again[place] += 1
+        top = np.sort(again[again > 0] + 1)[::-1]
         out[d] = top[: min(np.int64(np.sqrt(kinds)), repeated)].sum() / runs
     return out

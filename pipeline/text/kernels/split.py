@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from pipeline.text.chars import (
+from pipeline.text.kernels.bytes import FNV_PRIME, MIX, SHIFT, class_of, code_at, finish, load8
+from pipeline.text.kernels.chars import (
     CONTINUES,
     DENSE,
     K_ALNUM,
@@ -26,7 +27,6 @@ from pipeline.text.chars import (
     K_WORD,
     TABLE_SIZE,
 )
-from pipeline.text.kernels.bytes import FNV_PRIME, MIX, SHIFT, class_of, code_at, finish, load8
 
 HAS_ALPHA = 1
 HAS_NON_SYMBOL = 2
@@ -105,7 +105,7 @@ def split(data, offsets, kinds, fold, cuts, plain):
 
     Args:
         data, offsets: texts, UTF-8; text d is data[offsets[d]:offsets[d + 1]].
-        kinds, fold: tables of `pipeline.text.chars`; hashes are over folded characters.
+        kinds, fold: tables of `pipeline.text.kernels.chars`; hashes are over folded characters.
         cuts: ascending bytes where a word ends in any case (boundaries inside scripts without spaces).
         plain: True for tokens as `\\w+|[^\\w\\s]` gives them, False for words: letters, digits and marks with inner
             apostrophes and hyphens.
@@ -140,6 +140,16 @@ def split(data, offsets, kinds, fold, cuts, plain):
                 start, size, chars, hashes, attrs = start2, size2, chars2, hashes2, attrs2
         first[d + 1] = n
     return first, start[:n], size[:n], chars[:n], hashes[:n], attrs[:n]
+
+
+@njit(cache=True, inline="always")
+def _letter_at(data, i, kinds):
+    """Whether a letter or digit begins at byte i."""
+    byte = data[i]
+    if byte < 0x80:
+        return (kinds[byte] & np.uint8(K_ALNUM)) != 0
+    code, _ = code_at(data, i)
+    return code < TABLE_SIZE and (kinds[code] & np.uint8(K_ALNUM)) != 0
 
 
 @njit(cache=True)
@@ -241,14 +251,8 @@ def _split_some(data, at, end, kinds, fold, how, cuts, cut, plain, start, size, 
                 if not kind & inner:
                     if plain or not kind & np.uint8(K_LINK) or i + width >= limit:
                         break
-                    after = data[i + width]
-                    if after < 0x80:
-                        if not kinds[after] & np.uint8(K_ALNUM):
-                            break
-                    else:
-                        value, _ = code_at(data, i + width)
-                        if value >= TABLE_SIZE or not kinds[value] & np.uint8(K_ALNUM):
-                            break
+                    if not _letter_at(data, i + width, kinds):
+                        break
                 h, rest, filled = take(fold[code] if code < TABLE_SIZE else code, h, rest, filled)
                 i += width
                 count += 1

@@ -1,35 +1,58 @@
-"""Open-addressing tables over 64-bit hashes: sets, and numbers of keys. Keys have to be spread evenly already."""
+"""The open-addressing table of kernels: 64-bit keys, spread evenly already, and a number for each.
+
+A table is two arrays of equal length, a power of two: `keys`, uint64, and `numbers`, int32, -1 where a place is empty (then the
+key there means nothing). The search goes on from place to place; most tables are at most half full, so it ends soon. A set is a
+table whose numbers nobody asks for. Who counts as it goes allocates the arrays, asks `place_of`, and fills what it found empty.
+
+Three tables of tokens are their own, each for a reason told there: pairs of trained merges, the pre-tokens that encoding
+remembers, counted byte strings.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
+EMPTY = np.int32(-1)
+ONE = np.uint64(1)
+LEAST_ROOM = 16
+
+
+@njit(cache=True, inline="always")
+def place_of(keys, numbers, key, spread):
+    """The place of a key in a table, or the empty one where it belongs; `spread` is its evenly spread 64 bits, the key itself
+    where that is."""
+    mask = np.uint64(len(numbers) - 1)
+    place = np.uint64(spread) & mask
+    while numbers[place] >= 0 and keys[place] != key:
+        place = (place + ONE) & mask
+    return place
+
 
 @njit(cache=True)
-def number_table(keys):
-    """(table, numbers) for distinct keys, numbered in their order; number -1 marks an empty place."""
-    room = 16
-    while room < 3 * len(keys):
+def room_for(n, times):
+    """Places of a table for n keys that has at least `times` as many: a power of two."""
+    room = LEAST_ROOM
+    while room < times * n:
         room *= 2
-    table = np.zeros(room, np.uint64)
-    numbers = np.full(room, -1, np.int32)
-    for n in range(len(keys)):
-        slot = np.int64(keys[n]) & (room - 1)
-        while numbers[slot] >= 0:
-            slot = (slot + 1) & (room - 1)
-        table[slot] = keys[n]
-        numbers[slot] = n
-    return table, numbers
+    return room
 
 
 @njit(cache=True)
-def find_number(table, numbers, key):
+def number_table(given, times=3):
+    """(keys, numbers): every key with its number in the order given, of equal ones that of the first. `times`: places for each."""
+    room = room_for(len(given), times)
+    keys = np.zeros(room, np.uint64)
+    numbers = np.full(room, EMPTY, np.int32)
+    for n in range(len(given)):
+        place = place_of(keys, numbers, given[n], given[n])
+        if numbers[place] < 0:
+            keys[place] = given[n]
+            numbers[place] = n
+    return keys, numbers
+
+
+@njit(cache=True)
+def find_number(keys, numbers, key):
     """Number of a key in a table of `number_table`, -1 if it is not there."""
-    mask = len(table) - 1
-    slot = np.int64(key) & mask
-    while numbers[slot] >= 0:
-        if table[slot] == key:
-            return numbers[slot]
-        slot = (slot + 1) & mask
-    return np.int32(-1)
+    return numbers[place_of(keys, numbers, key, key)]

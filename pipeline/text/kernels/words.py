@@ -11,6 +11,7 @@ from numba import njit
 
 from pipeline.text.kernels.bytes import FNV_OFFSET, FNV_PRIME, finish
 from pipeline.text.kernels.split import ALL_UPPER, HAS_ALPHA, HAS_NON_SYMBOL
+from pipeline.text.kernels.tables import find_number, place_of
 
 LONGEST = 1024  # words of more characters count as this long for the median
 
@@ -56,78 +57,59 @@ def word_counts(first, chars, attrs):
     return out
 
 
+# Columns of `listed_words`
+LISTED_KINDS, LISTED_WORDS, LISTED_COLUMNS = range(3)
+
+
 @njit(cache=True)
-def listed_words(first, hashes, table):
-    """(different words, words) of each text that are in a table of `make_table`."""
+def listed_words(first, hashes, keys, numbers):
+    """Different words, and words, of each text that are in a table of `number_table`; one row per text."""
     n_docs = len(first) - 1
-    out = np.zeros((n_docs, 2))
-    mask = len(table) - 1
-    mark = np.full(len(table), -1, np.int64)
+    out = np.zeros((n_docs, LISTED_COLUMNS))
+    seen_in = np.full(len(keys), -1, np.int64)  # the last text that had the word of a place
     for d in range(n_docs):
         for i in range(first[d], first[d + 1]):
-            h = hashes[i]
-            slot = np.int64(h) & mask
-            while table[slot] != 0:
-                if table[slot] == h:
-                    out[d, 1] += 1
-                    if mark[slot] != d:
-                        mark[slot] = d
-                        out[d, 0] += 1
-                    break
-                slot = (slot + 1) & mask
+            place = place_of(keys, numbers, hashes[i], hashes[i])
+            if numbers[place] < 0:
+                continue
+            out[d, LISTED_WORDS] += 1
+            if seen_in[place] != d:
+                seen_in[place] = d
+                out[d, LISTED_KINDS] += 1
     return out
 
 
-@njit(cache=True)
-def make_table(hashes):
-    """An open-addressing table of 64-bit hashes; 0 marks an empty place."""
-    room = 8
-    while room < 4 * len(hashes) + 1:
-        room *= 2
-    table = np.zeros(room, np.uint64)
-    for h in hashes:
-        slot = np.int64(h) & (room - 1)
-        while table[slot] != 0 and table[slot] != h:
-            slot = (slot + 1) & (room - 1)
-        table[slot] = h
-    return table
+# Columns of `phrase_hits`
+PHRASE_WORDS, PHRASES, PHRASE_COLUMNS = range(3)
 
 
 @njit(cache=True)
 def phrase_hits(first, hashes, beginnings, phrases, longest):
-    """Words of each text that belong to a listed phrase, the longest phrase first, none counted twice; and phrases.
+    """Words of each text that belong to a listed phrase, the longest phrase first, none counted twice; and phrases; one row
+    per text.
 
     Args:
-        beginnings: table of the first words of phrases. phrases: table of `phrase_hash` of all words. longest: words.
+        beginnings: (keys, numbers), a table of the first words of phrases. phrases: the same of `phrase_hash` of all words.
+        longest: words of the longest phrase.
     """
     n_docs = len(first) - 1
-    out = np.zeros((n_docs, 2))
+    out = np.zeros((n_docs, PHRASE_COLUMNS))
+    begin_keys, begin_numbers = beginnings
+    phrase_keys, phrase_numbers = phrases
     for d in range(n_docs):
         i, end = first[d], first[d + 1]
         while i < end:
             length = 0
-            if in_table(beginnings, hashes[i]):
+            if find_number(begin_keys, begin_numbers, hashes[i]) >= 0:
                 h = FNV_OFFSET
                 for n in range(1, min(longest, end - i) + 1):
                     h = (h ^ hashes[i + n - 1]) * FNV_PRIME
-                    if in_table(phrases, finish(h)):
+                    if find_number(phrase_keys, phrase_numbers, finish(h)) >= 0:
                         length = n
-            out[d, 0] += length
-            out[d, 1] += length > 0
+            out[d, PHRASE_WORDS] += length
+            out[d, PHRASES] += length > 0
             i += max(length, 1)
     return out
-
-
-@njit(cache=True)
-def in_table(table, h):
-    """Whether a hash is in a table of `make_table`."""
-    mask = len(table) - 1
-    slot = np.int64(h) & mask
-    while table[slot] != 0:
-        if table[slot] == h:
-            return True
-        slot = (slot + 1) & mask
-    return False
 
 
 @njit(cache=True)

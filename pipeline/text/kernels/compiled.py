@@ -19,14 +19,14 @@ from pathlib import Path
 import numba
 
 _HERE = Path(__file__).parent
-_TOP = _HERE.parents[1]
+_TOP = _HERE.parents[2]
 _FOLDER = "compiled-"
 
 
 def kernel_sources() -> list[Path]:
-    """Every file that is compiled into kernels: the kernel folders of all rooms, and the constants that they share."""
+    """Every file that is compiled into kernels: the kernel folders of all rooms."""
     rooms = ("pipeline/**/kernels/*.py", "tokenize_stage/kernels/*.py")
-    return [*sorted(path for room in rooms for path in _TOP.glob(room)), _HERE / "chars.py"]
+    return sorted(path for room in rooms for path in _TOP.glob(room))
 
 
 def _digest() -> str:
@@ -38,7 +38,7 @@ def _digest() -> str:
 
 def _set_cache() -> Path | None:
     """Point numba to the folder of these sources; None where nothing can be written there, and numba finds a place itself."""
-    base = Path(os.environ.get("NUMBA_CACHE_DIR") or _HERE / "kernels" / "__pycache__")
+    base = Path(os.environ.get("NUMBA_CACHE_DIR") or _HERE / "__pycache__")
     folder = base / f"{_FOLDER}{_digest()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
