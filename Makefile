@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SEEDS  ?=
+TEXTS  ?=
 
 .PHONY: setup demo test check bench clean
 
@@ -28,6 +29,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# TEXTS=FILE.jsonl.zst for figures worth quoting; without it, the pages of the demo's garden
 bench: $(STAMP)
 	$(BIN)/python benchmarks/pipeline_speed.py $(TEXTS)
 

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.stages import sections
+from pipeline.core.definitions import EditDef, MatchDef
 from pipeline.core.params import Param
-from pipeline.core.registry import REGISTRY, EditDef, MatchDef
+from pipeline.core.registry import REGISTRY
 from pipeline.core.rules import Rule
-from pipeline.curate.gates import builtin_rule_sets
+from pipeline.curate.build import builtin_rule_sets
+from pipeline.run.stages import sections
 
 HERE = Path(__file__).parent
 HEAD = """# Recipe reference
@@ -32,17 +33,7 @@ value counts as text. Relative paths start at the recipe's folder.
 At the top stand `name` (the run directory is `runs/<name>`; letters, digits, `.`, `_`, `-`) and, where you have
 [plug-ins](plugins.md), `plugins = ["mine.py"]`. Everything else lies in sections:
 """
-INTRO = {
-    "crawl": "Seeds to WARC files. A recipe whose documents come from files has `[extract] inputs` instead.",
-    "extract": "Captures and rows to documents.",
-    "signals": "`[signals.NAME]` holds the parameters of a signal, for example `[signals.toxic_word_frac]` with "
-    '`words = "my_words.txt"`. [All signals](signals.md).',
-    "curate": "The gates, in order. `[curate.GATE]` holds the parameters of an edit or a match, or other bounds for a "
-    "rule set: `[curate.gopher_quality]` with `too_few_words = { min = 30 }`. [All gates](signals.md#gates).",
-    "tokenize": "Tokenizer, packing and split.",
-    "train": "Model and optimisation; needs the extra `train`. The context length follows from `row_tokens`.",
-    "limits": "When a run counts as failed.",
-}
+MORE = {"signals": " [All signals](signals.md).", "curate": " [All gates](signals.md#gates)."}
 _ATTRIBUTE = re.compile(r"^        ([a-z_]+(?:, [a-z_]+)*): (.*)$")
 
 
@@ -61,6 +52,13 @@ def attributes(doc: str) -> dict[str, str]:
     return found
 
 
+def intro(doc: str) -> str:
+    """What a docstring says before its attributes, without the section's name in front."""
+    text = " ".join(doc.partition("Attributes:")[0].split())
+    text = re.sub(r"^`\[[a-z_]+\]`: ", "", text)
+    return text[0].upper() + text[1:]
+
+
 def default(field: dataclasses.Field[Any]) -> str:
     factory = field.default_factory
     value = factory() if factory is not dataclasses.MISSING else field.default
@@ -71,8 +69,9 @@ def recipe_page() -> str:
     """docs/recipe.md. Raises: KeyError if a value has no description."""
     parts = [HEAD]
     for name, kind in sections().items():
-        parts.append(f"## [{name}]\n\n{INTRO[name]}\n")
-        described = attributes(kind.__doc__ or "")
+        doc = kind.__doc__ or ""
+        parts.append(f"## [{name}]\n\n{intro(doc)}{MORE.get(name, '')}\n")
+        described = attributes(doc)
         rows = [
             f"| `{f.name}` | `{default(f)}` | {described[f.name].rstrip('.')} |"
             for f in dataclasses.fields(kind)

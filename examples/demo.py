@@ -14,12 +14,12 @@ import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from examples.hosts import GARDEN, GARDEN_HOST, start
-from pipeline.look.explain import explain
+from pipeline.look.explain import Explanation, explain
 from pipeline.look.run import Run, open_run
 from pipeline.look.stats import stats
+from train.result import Trained
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "demo.toml"
 LIVE = {"crawl.delay_s": "1.0", "crawl.concurrency_per_host": "1", "crawl.timeout_s": "30.0", "crawl.max_pages": "200"}
@@ -47,9 +47,10 @@ def main() -> int:
         return code
     run = open_run(arguments.runs / name)
     problems = [] if arguments.seeds else check_fates(run)
-    model = stats(run)["model"]
-    if not arguments.seeds and model["bits_per_byte"] > CLEARLY * model["unigram_bits_per_byte"]:
-        problems.append(f"the model ({model['bits_per_byte']:.3f} bits/byte) is not clearly below the unigram baseline")
+    model = stats(run).model
+    assert model is not None  # the recipe trains one
+    if not arguments.seeds and model.bits_per_byte > CLEARLY * model.unigram_bits_per_byte:
+        problems.append(f"the model ({model.bits_per_byte:.3f} bits/byte) is not clearly below the unigram baseline")
     summary(run, model, time.monotonic() - began)
     for problem in problems:
         print(f"  WRONG FATE  {problem}")
@@ -58,18 +59,16 @@ def main() -> int:
     return 1 if problems else 0
 
 
-def summary(run: Run, model: dict[str, Any], seconds: float) -> None:
+def summary(run: Run, model: Trained, seconds: float) -> None:
     """What a person wants to know at the end."""
     curated = run.need("curate").counts
-    sample = model["samples"][0]
-    text = " ".join((sample["prompt"] + sample["text"]).split())[:160]
+    sample = model.samples[0]
+    text = " ".join((sample.prompt + sample.text).split())[:160]
     print("\nthe demo in short")
     print(f"  run          {run.root}  ({seconds:.0f} s)")
     print(f"  funnel       {run.need('extract').counts['rows_in']:,} captures, {curated['rows_in']:,} documents, "
           f"{curated['rows_out']:,} kept")  # fmt: skip
-    print(
-        f"  model        {model['bits_per_byte']:.3f} bits per byte; unigram baseline {model['unigram_bits_per_byte']:.3f}"
-    )
+    print(f"  model        {model.bits_per_byte:.3f} bits per byte; unigram baseline {model.unigram_bits_per_byte:.3f}")
     print(f"  sample       {text}")
     print(f"  report       {run.root / 'report.html'}")
     print(f"  ask          winnow explain {run.root} http://{GARDEN_HOST}/rant.html")
@@ -81,13 +80,13 @@ def check_fates(run: Run) -> list[str]:
     problems = []
     for path in fates["kept"]:
         life = _life(run, path)
-        if not life["verdict"].startswith("in the data"):
-            problems.append(f"{path}: {life['verdict']}; it should be kept")
+        if not life.verdict.startswith("in the data"):
+            problems.append(f"{path}: {life.verdict}; it should be kept")
     for fate in fates["dropped"]:
         problems += _dropped(_life(run, fate["url"]), fate["url"], fate["gate"], fate["reason"])
     for fate in fates["copies"]:
         lives = {path: _life(run, path) for path in fate["one_of"]}
-        kept = [path for path, life in lives.items() if life["verdict"].startswith("in the data")]
+        kept = [path for path, life in lives.items() if life.verdict.startswith("in the data")]
         if len(kept) != 1:
             problems.append(f"{', '.join(fate['one_of'])}: {len(kept)} kept; it should be one")
         for path, life in lives.items():
@@ -95,25 +94,25 @@ def check_fates(run: Run) -> list[str]:
                 problems += _dropped(life, path, fate["gate"], fate["reason"])
     for fate in fates["fetch"]:
         life = _life(run, fate["url"])
-        outcome = (life["fetch"] or {}).get("outcome")
+        outcome = life.fetch.outcome if life.fetch else None
         if outcome != fate["outcome"]:
             problems.append(f"{fate['url']}: {outcome}; it should be {fate['outcome']} ({fate['why']})")
     for fate in fates["contains"]:
-        texts = [d.get("text") or "" for d in _life(run, fate["url"])["documents"]]
+        texts = [d.text or "" for d in _life(run, fate["url"]).documents]
         if not any(fate["text"] in text for text in texts):
             problems.append(f"{fate['url']}: {fate['text']!r} is not in its text ({fate['why']})")
     return problems
 
 
-def _life(run: Run, path: str) -> dict[str, Any]:
+def _life(run: Run, path: str) -> Explanation:
     return explain(run, path if "://" in path else f"http://{GARDEN_HOST}{path}")
 
 
-def _dropped(life: dict[str, Any], path: str, gate: str, reason: str) -> list[str]:
-    decisions = [d for doc in life["documents"] for d in (*doc.get("extract", []), *doc.get("curate", []))]
-    if any(d["gate"] == gate and reason in d["reasons"] for d in decisions):
+def _dropped(life: Explanation, path: str, gate: str, reason: str) -> list[str]:
+    decisions = [d for document in life.documents for d in document.decisions]
+    if any(d.gate == gate and reason in d.reasons for d in decisions):
         return []
-    return [f"{path}: {life['verdict']}; it should be dropped by {gate}: {reason}"]
+    return [f"{path}: {life.verdict}; it should be dropped by {gate}: {reason}"]
 
 
 if __name__ == "__main__":

@@ -14,12 +14,13 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from examples.hosts import GARDEN, Server, start
-from pipeline.cli.progress import Bars
-from pipeline.cli.stages import Limits, load_recipe, run_recipe
-from pipeline.curate.gates import compile_kernels
+from pipeline.core.registry import REGISTRY
+from pipeline.curate.compile import compile_kernels
 from pipeline.look.run import Run, open_run
+from pipeline.run.limits import Limits
+from pipeline.run.run import run_recipe
+from pipeline.run.session import load_recipe
 
-QUIET = Bars(quiet=True)
 TRAIN = """
 [train]
 layers = 1
@@ -116,8 +117,10 @@ def write_recipe(folder: Path, body: str, name: str = "test") -> Path:
     return path
 
 
-def run(recipe: Path, runs: Path, *, workers: int = 1, sets: tuple[str, ...] = (), **stages: str) -> Run:
-    return open_run(run_recipe(load_recipe(recipe, sets), runs, limits=Limits(workers), bars=QUIET, **stages))
+def run(
+    recipe: Path, runs: Path, *, workers: int = 1, sets: tuple[str, ...] = (), first: str = "", last: str = ""
+) -> Run:
+    return open_run(run_recipe(load_recipe(recipe, sets), runs, limits=Limits(workers), first=first, last=last))
 
 
 @pytest.fixture(scope="session")
@@ -126,6 +129,17 @@ def hosts() -> Iterator[Server]:
     yield server
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _registry() -> Iterator[None]:
+    """What a test's plug-ins register goes with the test."""
+    tables: list[dict[str, Any]] = [REGISTRY.signals, REGISTRY.edits, REGISTRY.matches, REGISTRY.plugin_hashes]
+    before = [dict(t) for t in tables]
+    yield
+    for table, old in zip(tables, before, strict=True):
+        table.clear()
+        table.update(old)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from docs.generate import PAGES
-from pipeline.cli.stages import load_recipe
-from pipeline.curate.gates import build
+from pipeline.curate.build import curation_of
 from pipeline.look.run import table_of
+from pipeline.run.session import load_recipe
 from tests.conftest import run, write_jsonl
 
 ROOT = Path(__file__).parent.parent
@@ -25,8 +25,7 @@ def test_reference_page_is_what_the_code_says(name: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda p: p.stem)
 def test_recipe_loads_and_all_its_gates_exist(path: Path) -> None:
     recipe = load_recipe(path, ())
-    curation = build(recipe.section("curate"), recipe.section("signals"), where=recipe.origin, base=recipe.base)
-    assert curation.gates
+    assert curation_of(recipe).gates
     assert recipe.name == path.stem
 
 

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +22,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset, Source
 from pipeline.core.errors import DataError, UsageError
-from pipeline.core.executor import Executor
 from pipeline.core.files import atomic, sha256_file, write_parquet
-from pipeline.core.step import Plan, Progress, ShardResult, Task, Workspace, run_step
+from pipeline.core.step import ShardResult, Task
 from pipeline.text.batch import TextBatch
 from tokenize_stage.config import EOS, UNKNOWN, TokenizeConfig
 from tokenize_stage.splits import SPLITS, classes
@@ -53,58 +52,71 @@ _USED = (
 )
 
 
-def train_tokenizer(
-    config: TokenizeConfig,
-    documents: Dataset,
-    space: Workspace,
-    executor: Executor,
-    *,
-    work: Workspace | None = None,
-    base: Path = Path(),
-    progress: Progress | None = None,
-) -> Dataset:
-    """Train a tokenizer on a dataset, or take the one that `config` names. Returns a step whose one file is
-    `tokenizer/00000.json`.
+@dataclass(frozen=True)
+class Seen:
+    """What was counted in all shards: documents of the train split, their UTF-8 bytes, their pre-tokens."""
+
+    documents: int
+    bytes: int
+    pretokens: int
+
+
+@dataclass(frozen=True)
+class MergeArgs:
+    config: TokenizeConfig
+    seen: Seen
+
+
+def train_tokenizer(config: TokenizeConfig, documents: Dataset, bench: Bench, *, base: Path = Path()) -> Dataset:
+    """Train a tokenizer on a dataset, or take the one that `config` names. Returns a step whose one file is that of
+    `tokenize_stage.vocabulary.tokenizer_file`.
+
+    Counts lie in the bench's work folder.
 
     Args:
-        work: where counts lie; beside the step by default.
         base: where a relative `tokenizer` starts.
 
-    Raises: DataError if the train split holds no text; UsageError if the named tokenizer is not there.
+    Raises: StepError if the train split holds no text; UsageError if the named tokenizer is not there.
     """
     extra = {"kind": "tokenizer"}
     if config.tokenizer:
-        given = base / Path(config.tokenizer).expanduser()
-        if not given.is_file():
-            raise UsageError(f"tokenize.tokenizer: {given}: no such file.")
-        plan = Plan("tokenizer", {}, VERSION, {"tokenizer": sha256_file(given)})
-        source = Source(given, plan.files["tokenizer"], "tokenizer.json")
-        task = Task("tokenizer", 0, (source,), space.dir(plan))
-        return run_step(plan, space.dir(plan), [task], _take, executor, progress=progress, extra=extra)
+        given = given_tokenizer(config, base)
+        files = {"tokenizer": given.sha256}
+        taking = Task(0, {"tokenizer": (given,)}, None)
+        return bench.step("tokenizer", {}, VERSION, [], [taking], take_tokenizer, files=files, extra=extra)
     params = {k: v for k, v in asdict(config).items() if k in _USED}
-    inputs = [documents.source(f"data/{i:05d}.parquet") for i in documents.shards()]
-    upstream = {documents.step: documents.key}
-    plan = Plan("tokenizer", params, VERSION, upstream=upstream)
-    folder = space.dir(plan)
     if config.kind != "bpe":
-        task = Task("tokenizer", 0, tuple(inputs), folder, config)
-        return run_step(plan, folder, [task], _train_level, executor, progress=progress, extra=extra)
-    kept = {k: params[k] for k in ("split", "split_by", "validation_fraction", "test_fraction", "seed")}
-    counting = Plan("count", kept, VERSION, upstream=upstream)
-    place = (work or space).dir(counting)
-    tasks = [Task("count", i, (source,), place, config) for i, source in zip(documents.shards(), inputs, strict=True)]
-    counted = run_step(counting, place, tasks, count_shard, executor, progress=progress)
-    words = tuple(counted.source(f"words/{i:05d}.parquet") for i in counted.shards())
-    task = Task("tokenizer", 0, words, folder, (config, counted.counts))
-    return run_step(plan, folder, [task], _merge, executor, progress=progress, extra=extra)
+        level = Task(0, {"data": documents.every("data")}, config)
+        return bench.step("tokenizer", params, VERSION, [documents], [level], train_level, extra=extra)
+    counted = _count(config, documents, bench.scratch)
+    seen = Seen(*(counted.counts.get(k, 0) for k in ("documents", "bytes", "pretokens")))
+    merging = Task(0, {"words": counted.every("words")}, MergeArgs(config, seen))
+    return bench.step("tokenizer", params, VERSION, [documents], [merging], merge_words, extra=extra)
 
 
-def _take(task: Task) -> ShardResult:
-    size = load_tokenizer(task.inputs[0].path).get_vocab_size()
+def given_tokenizer(config: TokenizeConfig, base: Path) -> Source:
+    """The tokenizer.json that `config` names. Raises: UsageError if it is not there."""
+    given = base / Path(config.tokenizer).expanduser()
+    if not given.is_file():
+        raise UsageError(f"tokenize.tokenizer: {given}: no such file.")
+    return Source(given, sha256_file(given), "tokenizer.json")
+
+
+def take_tokenizer(task: Task[None]) -> ShardResult:
+    """`tokenizer/00000.json`: a copy of the one given."""
+    given = task.one("tokenizer").path
+    size = load_tokenizer(given).get_vocab_size()
     path = task.file("tokenizer", ".json")
     with atomic(path) as tmp:
-        shutil.copyfile(task.inputs[0].path, tmp)
+        shutil.copyfile(given, tmp)
     return ShardResult({path: None}, {"vocabulary": size})
+
+
+def _count(config: TokenizeConfig, documents: Dataset, bench: Bench) -> Dataset:
+    """The pre-tokens of every shard."""
+    params = {k: getattr(config, k) for k in ("split", "split_by", "validation_fraction", "test_fraction", "seed")}
+    tasks = [Task(i, {"data": (documents.shard("data", i),)}, config) for i in documents.shards()]
+    return bench.step("count", params, VERSION, [documents], tasks, count_shard)
 
 
 def train_batches(source: Source, config: TokenizeConfig) -> Iterator[TextBatch]:
@@ -158,13 +170,13 @@ class WordCounts:
         return int(self.table.nbytes + self.pool.nbytes)
 
 
-def count_shard(task: Task) -> ShardResult:
+def count_shard(task: Task[TokenizeConfig]) -> ShardResult:
     """`words/<n>`: the pre-tokens of a shard's train texts, in the order of the table."""
-    config: TokenizeConfig = task.args
+    config = task.args
     rule = SPLITS[config.split].rule
     found = WordCounts()
     documents = size = 0
-    for batch in train_batches(task.inputs[0], config):
+    for batch in train_batches(task.one("data"), config):
         found.count(batch, rule)
         documents += len(batch.offsets) - 1
         size += len(batch.data)
@@ -178,13 +190,13 @@ def count_shard(task: Task) -> ShardResult:
     return ShardResult({path: len(counts)}, totals)
 
 
-def _merge(task: Task) -> ShardResult:
-    config: TokenizeConfig
-    config, counted = task.args
-    if not counted.get("documents"):
+def merge_words(task: Task[MergeArgs]) -> ShardResult:
+    """`tokenizer/00000.json`: the byte-level BPE of all counted words."""
+    config, seen = task.args.config, task.args.seen
+    if not seen.documents:
         raise DataError(NOT_TRAINED)
     found = WordCounts()
-    for source in task.inputs:
+    for source in task.all("words"):
         with pq.ParquetFile(source.path) as f:
             for batch in f.iter_batches():
                 found.add(batch.column("word"), batch.column("count"))
@@ -193,14 +205,14 @@ def _merge(task: Task) -> ShardResult:
     tokenizer = train_bpe(config, found)
     with atomic(path) as tmp:
         tokenizer.save(str(tmp))
-    seen = {"documents": counted["documents"], "bytes": counted["bytes"], "pretokens": counted["pretokens"]}
-    return ShardResult({path: None}, {**seen, "words": different, "vocabulary": tokenizer.get_vocab_size()})
+    return ShardResult({path: None}, {**asdict(seen), "words": different, "vocabulary": tokenizer.get_vocab_size()})
 
 
 def train_bpe(config: TokenizeConfig, words: WordCounts) -> Tokenizer:
     """A byte-level BPE from counted pre-tokens: special tokens first, then the 256 bytes in the order of the characters that
     stand for them, then merges. The counts are gone afterwards: merging needs the words, not their table."""
-    from tokenize_stage.kernels.bpe_train import spelling_of, train_merges
+    from tokenize_stage.kernels.bpe_train import train_merges
+    from tokenize_stage.kernels.spelling import spelling_of
 
     specials = [EOS, *config.special_tokens]
     order = sorted(range(256), key=byte_chars().__getitem__)
@@ -223,9 +235,10 @@ def train_bpe(config: TokenizeConfig, words: WordCounts) -> Tokenizer:
     return bpe_tokenizer(SPLITS[config.split], specials, merges, tokens)
 
 
-def _train_level(task: Task) -> ShardResult:
-    """Words (as the split rule has them) or characters, the most frequent ones, with [UNK] for the rest."""
-    config: TokenizeConfig = task.args
+def train_level(task: Task[TokenizeConfig]) -> ShardResult:
+    """`tokenizer/00000.json`: words (as the split rule has them) or characters, the most frequent ones, with [UNK] for the
+    rest."""
+    config = task.args
     specials = [EOS, UNKNOWN, *config.special_tokens]
     if config.kind == "word":
         tokenizer = new_tokenizer(SPLITS[config.split], models.WordLevel(unk_token=UNKNOWN))
@@ -239,10 +252,10 @@ def _train_level(task: Task) -> ShardResult:
         special_tokens=specials,
         show_progress=False,
     )
-    seen: dict[str, Any] = {"documents": 0, "bytes": 0}
+    seen = {"documents": 0, "bytes": 0}
 
     def texts() -> Iterator[str]:
-        for source in task.inputs:
+        for source in task.all("data"):
             for batch in train_batches(source, config):
                 seen["documents"] += len(batch.offsets) - 1
                 seen["bytes"] += len(batch.data)

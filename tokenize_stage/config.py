@@ -16,7 +16,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class TokenizeConfig:
-    """Tokenizer, mixture and shard parameters.
+    """`[tokenize]`: tokenizer, packing and split.
 
     Attributes:
         tokenizer: a tokenizer.json to use instead of training one; relative to the recipe.

@@ -104,18 +104,19 @@ class KernelEncoder:
     name = "kernel"
 
     def __init__(self, parts: Parts, vocab_size: int) -> None:
-        from tokenize_stage.kernels import bpe_encode as k
+        from tokenize_stage.kernels import merging
+        from tokenize_stage.kernels.memory import new_memory
 
         self.dtype = dtype_of(vocab_size)
         self._rule, self._byte_ids = parts.split.rule, parts.byte_ids
-        self._pairs = k.pair_table(parts.merges)
-        self._two = k.byte_pairs(parts.byte_ids, self._pairs)
-        self._made = parts.merges[:, 2].astype(np.int32)
+        self._pairs = merging.pair_table(parts.merges)
+        self._two = merging.byte_pairs(parts.byte_ids, self._pairs)
+        self._made = parts.merges[:, merging.MADE].astype(np.int32)
         words = b"".join(w for w, _ in parts.whole)
         offsets = np.zeros(len(parts.whole) + 1, np.int64)
         np.cumsum([len(w) for w, _ in parts.whole], out=offsets[1:])
         ids = np.array([i for _, i in parts.whole], np.int64)
-        self._memory = k.new_memory(np.frombuffer(words, np.uint8), offsets, ids, len(ids))
+        self._memory = new_memory(np.frombuffer(words, np.uint8), offsets, ids, len(ids))
 
     def encode(self, batch: TextBatch) -> tuple[Ids, npt.NDArray[np.int64]]:
         from tokenize_stage.kernels import bpe_encode as k
@@ -157,7 +158,7 @@ def _parts(path: Path, digest: str) -> Parts | str:
     split = _split_of(spec.get("pre_tokenizer") or {})
     if isinstance(split, str):
         return split
-    from tokenize_stage.kernels.bpe_encode import MAX_IDS, MAX_MERGES
+    from tokenize_stage.kernels.merging import MAX_IDS, MAX_MERGES
 
     vocab: dict[str, int] = model["vocab"]
     pairs = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]

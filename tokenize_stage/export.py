@@ -28,7 +28,7 @@ from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError
 from pipeline.core.files import atomic, parquet_options, write_bytes
 from tokenize_stage.config import SPLITS
-from tokenize_stage.shards import Gathered, documents_of
+from tokenize_stage.gather import Gathered, documents_of
 
 Ids = npt.NDArray[Any]
 ROWS_PER_FILE = 1_000_000

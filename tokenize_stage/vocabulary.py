@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
+from pipeline.core.dataset import Dataset
 from pipeline.core.errors import DataError
 from pipeline.core.files import sha256_file
 from tokenize_stage.config import EOS, UNKNOWN
@@ -69,6 +70,11 @@ def bpe_tokenizer(
     tokenizer = new_tokenizer(split, models.BPE({t: i for i, t in enumerate(names)}, pairs))
     tokenizer.add_special_tokens(list(specials))
     return tokenizer
+
+
+def tokenizer_file(step: Dataset) -> Path:
+    """Where the tokenizer.json of a tokenizer step lies."""
+    return step.shard("tokenizer", 0, ".json").path
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline.core.errors import DataError
+from pipeline.core.errors import DataError, UsageError
 from pipeline.core.files import TMP_PREFIX, read_json, write_json
 from train.model import Decoder, ModelConfig
 
@@ -64,3 +64,12 @@ def load_model(folder: Path) -> Decoder:
     model = Decoder(ModelConfig(**shape))
     model.load_state_dict(load_file(path / "model.safetensors"))
     return model.eval()
+
+
+def tokenizer_of(folder: Path) -> Path:
+    """The tokenizer.json of a train step, of its `model/` or of one of its checkpoints. Raises: UsageError."""
+    places = (folder, folder / "model", folder.parent.parent / "model")
+    found = next((p for p in (place / "tokenizer.json" for place in places) if p.is_file()), None)
+    if found is None:
+        raise UsageError(f"{folder}: no trained model here (no tokenizer.json).")
+    return found

@@ -14,7 +14,7 @@ HEAD_WIDTH = 64
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Model and optimisation parameters. The context length follows from the shards: row_tokens - 1.
+    """`[train]`: model and optimisation; needs the extra `train`. The context length follows from `row_tokens`.
 
     Attributes:
         preset: size of the model: nano (4 layers, 192 wide), micro (6, 384), small (12, 768) or medium (24, 1,024).

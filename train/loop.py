@@ -11,60 +11,79 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
+from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset, Source
 from pipeline.core.errors import UsageError
-from pipeline.core.executor import SerialExecutor
 from pipeline.core.files import atomic, sha256_file, write_bytes, write_json
-from pipeline.core.step import Plan, ShardResult, Task, Workspace, run_step
+from pipeline.core.recipe import Recipe
+from pipeline.core.step import ShardResult, Task
+from tokenize_stage.config import SPLITS
 from tokenize_stage.reader import TokenShards
-from tokenize_stage.vocabulary import load_tokenizer, token_bytes
+from tokenize_stage.vocabulary import load_tokenizer, token_bytes, tokenizer_file
 from train import checkpoint
 from train.config import TrainConfig
 from train.evaluate import score_model, score_unigram, validation_rows
 from train.generate import generate
 from train.model import Decoder, ModelConfig
+from train.result import LOG, RESULT, Sample, Trained, write_result
 
 VERSION = 1
 KEEP_CHECKPOINTS = 2
-Report = Callable[[dict[str, Any]], None]
+TOLD = ("step", "loss", "tokens_per_s", "validation_bits_per_byte")  # of a log record, while training
+Record = dict[str, int | float]  # of one optimiser step
 
 
-def train(
-    config: TrainConfig, shards: Dataset, tokenizer: Path, space: Workspace, *, report: Report | None = None
-) -> Dataset:
+@dataclass(frozen=True)
+class TrainArgs:
+    """`shards` is the tokenize step whose files are the task's inputs."""
+
+    config: TrainConfig
+    shards: Dataset
+
+
+def stage(recipe: Recipe, bench: Bench, done: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """`[train]` makes the result "train" from "tokenize" and "tokenizer"."""
+    config: TrainConfig = recipe.section("train")
+    return {"train": train(config, done["tokenize"], tokenizer_file(done["tokenizer"]), bench)}
+
+
+def train(config: TrainConfig, shards: Dataset, tokenizer: Path, bench: Bench) -> Dataset:
     """Train a model on a tokenize step.
+
+    Its task tells of every optimiser step: `step` of `steps`, `loss`, `tokens_per_s`, and `validation_bits_per_byte` where
+    that was measured.
 
     Args:
         tokenizer: the tokenizer.json that made the shards.
-        report: told every log record.
 
     Returns: a step with `model.safetensors`, `config.json`, `tokenizer.json`, `log.jsonl` and `result.json` in `model/`.
-    Raises: UsageError if the tokenizer is another one, or CUDA is asked for and absent.
+    Raises: UsageError if the tokenizer is another one; StepError if CUDA is asked for and absent.
     """
     digest = sha256_file(tokenizer)
     if digest != shards.manifest["tokenizer_sha256"]:
         raise UsageError(f"{tokenizer}: not the tokenizer that made {shards.dir}.")
     params = {k: v for k, v in asdict(config).items() if k not in ("checkpoint_every",)}
-    plan = Plan("train", params, VERSION, {"tokenizer": digest}, {shards.step: shards.key})
-    folder = space.dir(plan)
-    files = sorted(n for n in shards.manifest["files"])
-    inputs = (*(shards.source(n) for n in files), Source(tokenizer, digest, "tokenizer.json"))
-    task = Task("train", 0, inputs, folder, (config, shards, tokenizer, report))
-    return run_step(plan, folder, [task], _train, SerialExecutor(), extra={"kind": "model"})
+    inputs = {
+        "shards": tuple(source for split in SPLITS for source in shards.every(split)),
+        "tokenizer": (Source(tokenizer, digest, "tokenizer.json"),),
+    }
+    task = Task(0, inputs, TrainArgs(config, shards))
+    files = {"tokenizer": digest}
+    return bench.step("train", params, VERSION, [shards], [task], train_model, files=files, extra={"kind": "model"})
 
 
-def _train(task: Task) -> ShardResult:
-    config, shards, tokenizer_path, report = task.args
+def train_model(task: Task[TrainArgs]) -> ShardResult:
+    """`model/`: the whole training; `log.jsonl` and `checkpoints/` beside it until then."""
+    config, shards, tokenizer_path = task.args.config, task.args.shards, task.one("tokenizer").path
     device = choose_device(config)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -78,7 +97,7 @@ def _train(task: Task) -> ShardResult:
     )
     model = Decoder(shape).to(device)
     optimizer = make_optimizer(model, config)
-    log = _Log(task.out / "log.jsonl", report)
+    log = _Log(task.out / LOG)
     start, elapsed = _resume(task.out, model, optimizer, log)
     held = validation_rows(shards, config.eval_rows)
     began = time.monotonic() - elapsed
@@ -90,7 +109,7 @@ def _train(task: Task) -> ShardResult:
             group["lr"] = rate
         loss, norm = train_step(model, optimizer, ids, valid, config.grad_clip)
         done = step + 1
-        record: dict[str, Any] = {"step": done, "loss": loss, "grad_norm": norm, "lr": rate}
+        record: Record = {"step": done, "loss": loss, "grad_norm": norm, "lr": rate}
         if done % config.eval_every == 0 or done == config.steps:
             score = score_model(model, *held, lengths, batch_rows=config.batch_rows)
             record["validation_bits_per_byte"] = score.bits_per_byte
@@ -99,9 +118,10 @@ def _train(task: Task) -> ShardResult:
         record["seconds"] = round(seconds, 3)
         record["tokens_per_s"] = round((done * config.batch_rows * shape.context) / seconds, 1)
         log.write(record)
+        task.tell(steps=config.steps, **{k: v for k, v in record.items() if k in TOLD})
         if done % config.checkpoint_every == 0 and done < config.steps:
             _save(task.out, done, model, optimizer, seconds)
-    return _finish(task, config, shards, model, tokenizer_path, lengths, time.monotonic() - began)
+    return _finish(task, model, lengths, time.monotonic() - began)
 
 
 def train_step(
@@ -164,55 +184,48 @@ def _save(folder: Path, step: int, model: Decoder, optimizer: torch.optim.Optimi
         old.rmdir()
 
 
-def _finish(
-    task: Task,
-    config: TrainConfig,
-    shards: Dataset,
-    model: Decoder,
-    tokenizer_path: Path,
-    lengths: np.ndarray,
-    seconds: float,
-) -> ShardResult:
+def _finish(task: Task[TrainArgs], model: Decoder, lengths: np.ndarray, seconds: float) -> ShardResult:
     """The files a user takes away, with the score on the whole validation split beside the unigram baseline."""
+    config, shards, tokenizer_path = task.args.config, task.args.shards, task.one("tokenizer").path
     folder = task.out / "model"
     held = validation_rows(shards, 0)
     score = score_model(model, *held, lengths, batch_rows=config.batch_rows)
     unigram = score_unigram(TokenShards(shards, "train"), *held, lengths)
     tokenizer = load_tokenizer(tokenizer_path)
-    samples = [
-        {"prompt": p, "text": generate(model.eval(), tokenizer, p, max_tokens=config.sample_tokens, seed=config.seed)}
+    samples = tuple(
+        Sample(p, generate(model.eval(), tokenizer, p, max_tokens=config.sample_tokens, seed=config.seed))
         for p in config.prompts
-    ]
+    )
     trained = config.steps * config.batch_rows * model.config.context
-    result = {
-        "parameters": model.n_parameters(),
-        "steps": config.steps,
-        "tokens_trained": trained,
-        "tokens_per_s": round(trained / seconds, 1),
-        "seconds": round(seconds, 1),
-        "device": str(next(model.parameters()).device),
-        "validation_tokens": score.tokens,
-        "validation_bytes": score.bytes,
-        "validation_loss": score.loss,
-        "bits_per_byte": score.bits_per_byte,
-        "unigram_bits_per_byte": unigram.bits_per_byte,
-        "samples": samples,
-    }
+    result = Trained(
+        parameters=model.n_parameters(),
+        steps=config.steps,
+        tokens_trained=trained,
+        tokens_per_s=round(trained / seconds, 1),
+        seconds=round(seconds, 1),
+        device=str(next(model.parameters()).device),
+        validation_tokens=score.tokens,
+        validation_bytes=score.bytes,
+        validation_loss=score.loss,
+        bits_per_byte=score.bits_per_byte,
+        unigram_bits_per_byte=unigram.bits_per_byte,
+        samples=samples,
+    )
     with atomic(folder / "model.safetensors") as tmp:
         save_file(checkpoint.weights(model), tmp)
     write_json(folder / "config.json", {"model": model.config.as_json(), "train": asdict(config)})
     write_bytes(folder / "tokenizer.json", tokenizer_path.read_bytes())
-    write_bytes(folder / "log.jsonl", (task.out / "log.jsonl").read_bytes())
-    write_json(folder / "result.json", result)
-    names = ("model.safetensors", "config.json", "tokenizer.json", "log.jsonl", "result.json")
+    write_bytes(folder / LOG, (task.out / LOG).read_bytes())
+    write_result(folder, result)
+    names = ("model.safetensors", "config.json", "tokenizer.json", LOG, RESULT)
     return ShardResult({folder / n: None for n in names}, {"tokens_trained": trained})
 
 
 class _Log:
     """`log.jsonl`: one record per step, cut back to the checkpoint on resume."""
 
-    def __init__(self, path: Path, report: Report | None) -> None:
-        self.path, self.report = path, report
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
     def cut(self, step: int) -> None:
         """Keep the records up to `step`."""
@@ -226,10 +239,8 @@ class _Log:
                     break  # the last line of a killed run may be half written
         write_bytes(self.path, "".join(line + "\n" for line in kept).encode())
 
-    def write(self, record: dict[str, Any]) -> None:
+    def write(self, record: Record) -> None:
         with open(self.path, "a", encoding="utf-8") as f:
             f.write(json.dumps(record) + "\n")
             f.flush()
             os.fsync(f.fileno())
-        if self.report:
-            self.report(record)

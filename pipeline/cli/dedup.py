@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pipeline.cli.answers import print_answer, print_json
 from pipeline.cli.options import (
     NO_SETS,
     AsJson,
@@ -17,8 +18,7 @@ from pipeline.cli.options import (
     RecipePath,
     Sets,
     Workers,
-    open_session,
-    print_json,
+    opened,
     print_step,
 )  # fmt: skip
 
@@ -50,14 +50,18 @@ def dedup_run(
     as_json: AsJson = False,
 ) -> None:
     """Remove exact and near copies, alone. A forecast of time, memory and disk comes first."""
-    from pipeline.cli.show_dedup import forecast_line
+    from pipeline.cli.show.copies import forecast_line
+    from pipeline.core.events import Said
+    from pipeline.curate.build import curation_of
+    from pipeline.curate.step import curate
     from pipeline.matching.forecast import forecast
+    from pipeline.run.session import documents
 
     given = [GATES, *([f'curate.index="{index.resolve()}"'] if index else []), *sets]
-    with open_session(None, given, workers, as_json, {"curate": out}, max_memory=max_memory) as session:
-        documents = session.documents(inputs)
-        session.bars.say(forecast_line(forecast(session.curation(), documents, session.workers)))
-        print_step(session.curate(documents), as_json)
+    with opened(None, given, {"curate": out}, workers=workers, max_memory=max_memory, quiet=as_json) as (recipe, bench):
+        read, gates = documents(recipe, bench, inputs), curation_of(recipe)
+        bench.told(Said("forecast", forecast_line(forecast(gates.matches, read, bench.executor.workers))))
+        print_step(curate(gates, read, bench), as_json)
 
 
 @dedup_app.command("forecast")
@@ -70,18 +74,13 @@ def dedup_forecast(
     as_json: AsJson = False,
 ) -> None:
     """Time, memory and disk that removing copies will take, measured on a sample of the documents."""
-    from tempfile import TemporaryDirectory
-
-    from pipeline.cli.show_dedup import show_forecast
+    from pipeline.curate.build import curation_of
     from pipeline.matching.forecast import forecast
+    from pipeline.run.session import documents
 
-    given = sets if recipe else [GATES, *sets]
-    with (
-        TemporaryDirectory(prefix="winnow-") as work,
-        open_session(recipe, given, workers, True, {}, Path(work), max_memory) as session,
-    ):
-        found = forecast(session.curation(), session.documents(inputs), session.workers)
-    print_json(found) if as_json else show_forecast(found)
+    with opened(recipe, _gates(recipe, sets), {}, workers=workers, max_memory=max_memory) as (loaded, bench):
+        found = forecast(curation_of(loaded).matches, documents(loaded, bench, inputs), bench.executor.workers)
+    print_answer(found, as_json)
 
 
 @dedup_app.command("index")
@@ -97,21 +96,18 @@ def dedup_index(
     """Add documents to an index, which later crawls are matched against: `[curate] index = "DIR"`."""
     import shutil
 
-    from pipeline.matching.index import grow_index
+    from pipeline.curate.build import curation_of
+    from pipeline.curate.grow import grow_index
+    from pipeline.run.session import documents
 
-    given = sets if recipe else [GATES, *sets]
-    with open_session(recipe, given, workers, as_json, {}, out / ".work", max_memory) as session:
-        documents = session.documents(inputs)
-        added = grow_index(
-            out,
-            session.curation(),
-            documents,
-            session.work,
-            session.executor,
-            memory=session.memory,
-            progress=session.bars,
-        )
-    shutil.rmtree(out / ".work")
+    work = out / ".work"
+    with opened(recipe, _gates(recipe, sets), {}, workers=workers, max_memory=max_memory, quiet=as_json, root=work) as (
+        loaded,
+        bench,
+    ):
+        read = documents(loaded, bench, inputs)
+        added = grow_index(out, curation_of(loaded), read, bench)
+    shutil.rmtree(work)
     print_json(added) if as_json else print(
         "\n".join(
             f"{name}: {n['documents']:,} documents added, {n['kept']:,} of them no copies" for name, n in added.items()
@@ -126,7 +122,7 @@ def dedup_remove(
     as_json: AsJson = False,
 ) -> None:
     """Take documents out of an index, with those that were dropped as their copies."""
-    from pipeline.matching.index import remove_documents
+    from pipeline.matching.removal import remove_documents
 
     done = remove_documents(index, targets)
     print_json(done) if as_json else print(
@@ -144,15 +140,15 @@ def dedup_calibrate(
     as_json: AsJson = False,
 ) -> None:
     """Measure on your own documents what the bands of `minhash` find and miss, and suggest others."""
-    from tempfile import TemporaryDirectory
-
-    from pipeline.cli.show_dedup import show_calibration
+    from pipeline.curate.build import curation_of
     from pipeline.matching.calibrate import calibrate
+    from pipeline.run.session import documents as read
 
-    given = sets if recipe else [GATES, *sets]
-    with (
-        TemporaryDirectory(prefix="winnow-") as work,
-        open_session(recipe, given, workers, True, {}, Path(work)) as session,
-    ):
-        found = calibrate(session.curation(), session.documents(inputs), limit=documents)
-    print_json(found) if as_json else show_calibration(found)
+    with opened(recipe, _gates(recipe, sets), {}, workers=workers) as (loaded, bench):
+        found = calibrate(curation_of(loaded).matches, read(loaded, bench, inputs), limit=documents)
+    print_answer(found, as_json)
+
+
+def _gates(recipe: Path | None, sets: list[str]) -> list[str]:
+    """Without a recipe, exact and near copies."""
+    return sets if recipe else [GATES, *sets]

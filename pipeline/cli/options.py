@@ -1,14 +1,23 @@
-"""Options that several commands share, and what they all do: open a session, print a result."""
+"""Options that several commands share, and what they all do: open a bench, print a result."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.answers import print_answer, print_json
 from pipeline.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from pipeline.core.bench import Bench
+    from pipeline.core.dataset import Dataset
+    from pipeline.core.recipe import Recipe
 
 Inputs = Annotated[list[Path], typer.Argument(help="Datasets, or files or folders of WARC, WET, JSONL, Parquet.")]
 Out = Annotated[Path, typer.Option("--out", help="Directory of the result.")]
@@ -25,24 +34,35 @@ RecipePath = Annotated[Path | None, typer.Option("--recipe", help="Recipe whose 
 RunPath = Annotated[Path, typer.Argument(help="Run directory (runs/NAME) or a finished step.")]
 
 
-def open_session(
+@contextmanager
+def opened(
     recipe: Path | None,
     sets: list[str],
-    workers: int | None,
-    quiet: bool,
-    fixed: dict[str, Path],
-    work: Path | None = None,
+    out: Mapping[str, Path],
+    *,
+    workers: int | None = 1,
     max_memory: str = "",
-) -> Any:
-    """The session of a command: recipe, workspace (`fixed` names the step that --out is for), executor, progress."""
-    from pipeline.cli import stages
-    from pipeline.cli.progress import Bars
-    from pipeline.core.step import Workspace
+    quiet: bool = True,
+    root: Path | None = None,
+) -> Iterator[tuple[Recipe, Bench]]:
+    """The recipe and the bench of a command.
 
-    loaded = stages.load_recipe(recipe, sets)
-    root = work or next(iter(fixed.values()))
-    limits = stages.limits(workers, max_memory)
-    return stages.Session(loaded, Workspace(root, fixed), limits.workers, Bars(quiet=quiet), limits.sorting)
+    Args:
+        out: the step that `--out` is for, with its folder.
+        quiet: nothing on stderr.
+        root: where other steps lie; by default the folder of `out`, or without one a folder that goes with the command.
+    """
+    from pipeline.cli.progress import Bars
+    from pipeline.run.limits import limits
+    from pipeline.run.session import load_recipe, open_bench
+
+    loaded = load_recipe(recipe, sets)
+    allowed = limits(workers, max_memory)
+    bars = Bars(quiet=quiet)
+    with ExitStack() as stack:
+        place = root or next(iter(out.values()), None)
+        place = place or Path(stack.enter_context(TemporaryDirectory(prefix="winnow-")))
+        yield loaded, stack.enter_context(open_bench(place, allowed, fixed=out, told=bars))
 
 
 def must_exist(path: Path) -> None:
@@ -51,25 +71,15 @@ def must_exist(path: Path) -> None:
 
 
 def show_run(path: Path, as_json: bool) -> None:
-    from pipeline.cli.show import show_stats
     from pipeline.look.run import open_run
     from pipeline.look.stats import stats as count
 
-    found = count(open_run(path))
-    print_json(found) if as_json else show_stats(found)
+    print_answer(count(open_run(path)), as_json)
 
 
-def print_step(step: Any, as_json: bool) -> None:
+def print_step(step: Dataset, as_json: bool) -> None:
     if as_json:
         print_json({"dir": str(step.dir), "step": step.step, "key": step.key, "counts": step.counts})
     else:
         print(f"{step.step}-{step.key}: {step.dir}")
         print(json.dumps(step.counts))
-
-
-def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    return value.hex() if isinstance(value, bytes) else str(value)

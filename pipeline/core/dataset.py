@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,18 @@ from pipeline.core.errors import DataError
 from pipeline.core.files import read_json, sha256_file
 
 MANIFEST = "manifest.json"
+_SHARD = re.compile(r"(\d{5})(\.[a-z0-9]+)?")
+
+
+def shard_file(folder: Path | str, number: int, suffix: str = ".parquet") -> Path:
+    """The file of one shard in a sub-folder of a dataset."""
+    return Path(folder) / f"{number:05d}{suffix}"
+
+
+def shard_of(path: Path) -> int | None:
+    """The shard that a file belongs to; None for a file that is named otherwise."""
+    found = _SHARD.fullmatch(path.name)
+    return int(found[1]) if found else None
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,14 @@ class Source:
     start: int = 0
     end: int | None = None
     kind: str = ""
+
+    @property
+    def shard(self) -> int:
+        """The shard of the dataset that the file belongs to. Raises: ValueError for a file that is no shard's."""
+        number = shard_of(self.path)
+        if number is None:
+            raise ValueError(f"{self.path}: not the file of a shard")
+        return number
 
     def identity(self) -> list[Any]:
         """What a shard record keeps of it: no absolute path, so a moved run is still finished."""
@@ -66,6 +87,18 @@ class Dataset:
 
     def shards(self) -> list[int]:
         return sorted(int(s) for s in self.manifest["shards"])
+
+    def shard(self, folder: str, number: int, suffix: str = ".parquet") -> Source:
+        """One shard's file of a sub-folder as the input of a task. Raises: KeyError if there is none."""
+        return self.source(shard_file(folder, number, suffix).as_posix())
+
+    def every(self, folder: str) -> tuple[Source, ...]:
+        """All files of a sub-folder in shard order."""
+        return tuple(self.source(n) for n in sorted(self.manifest["files"]) if n.startswith(folder + "/"))
+
+    def rows(self, folder: str) -> int:
+        """Rows of all files of a sub-folder."""
+        return sum(f["rows"] or 0 for n, f in self.manifest["files"].items() if n.startswith(folder + "/"))
 
     def source(self, relative: str) -> Source:
         """One of its files as the input of a task."""

@@ -1,8 +1,9 @@
 """Where tasks run: in this process, in a local pool, or (the seam) anywhere that can run a function on a record.
 
-`Executor.run(fn, tasks)` yields one result per task, in the order of the tasks. A task is a few paths in, files out;
-the result is a small record, so bulk data never crosses the engine. `fn` must be importable and tasks must pickle,
-which is all that Ray Core tasks ask for as well.
+`Executor.run(fn, tasks, told)` yields one result per task, in the order of the tasks. A task is a few paths in, files out;
+the result is a small record, so bulk data never crosses the engine. `fn(task, tell)` must be importable and tasks must pickle,
+which is all that Ray Core tasks ask for as well. What a task tells on its way is an event: the executor carries it to `told`,
+in no certain order beside results.
 """
 
 from __future__ import annotations
@@ -10,28 +11,67 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol, TypeVar
+from multiprocessing.connection import Connection
+from typing import Protocol, TypeVar
 
 from pipeline.core.errors import StepError
+from pipeline.core.events import Event, Listener, nobody
 
 T = TypeVar("T")
 R = TypeVar("R")
+POLL_S = 0.2  # how often a pool looks for events while it waits for a result
 
 
 class Executor(Protocol):
-    def run(self, fn: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]: ...
+    """Attributes: workers: how many tasks run at a time."""
+
+    workers: int
+
+    def run(self, fn: Callable[[T, Listener], R], tasks: Sequence[T], told: Listener = nobody) -> Iterator[R]: ...
+
+    def close(self, *, now: bool = False) -> None:
+        """Give everything back; `now` ends running tasks instead of waiting for them."""
+        ...
 
 
 class SerialExecutor:
     """Every task in this process, one after the other."""
 
-    def run(self, fn: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
-        return map(fn, tasks)
+    workers = 1
+
+    def run(self, fn: Callable[[T, Listener], R], tasks: Sequence[T], told: Listener = nobody) -> Iterator[R]:
+        return (fn(task, told) for task in tasks)
+
+    def close(self, *, now: bool = False) -> None:
+        """There is nothing to give back."""
+
+
+class _Channel:
+    """What joins the main process and the workers of one pool: events come back, and when `stop` is closed they end."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.events: multiprocessing.Queue[Event] = context.Queue()
+        self.ended, self.stop = context.Pipe(duplex=False)
+
+    def drain(self, told: Listener) -> None:
+        while True:
+            try:
+                told(self.events.get_nowait())
+            except queue.Empty:
+                return
+
+    def close(self) -> None:
+        self.stop.close()
+        self.ended.close()
+        self.events.close()
+        self.events.cancel_join_thread()
 
 
 class PoolExecutor:
@@ -45,15 +85,20 @@ class PoolExecutor:
         self.workers = workers
         self.max_kills = max_kills
         self._pool: ProcessPoolExecutor | None = None
+        self._channel: _Channel | None = None
 
     def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
+            self._channel = channel = _Channel()
             self._pool = ProcessPoolExecutor(
-                self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker
+                self.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_prepare_worker,
+                initargs=(channel.events, channel.ended),
             )
         return self._pool
 
-    def run(self, fn: Callable[[T], R], tasks: Sequence[T]) -> Iterator[R]:
+    def run(self, fn: Callable[[T, Listener], R], tasks: Sequence[T], told: Listener = nobody) -> Iterator[R]:
         """Yield results in task order. Raises: StepError if a task kills its worker again and again."""
         kills = 0
         window = 4 * self.workers
@@ -63,8 +108,8 @@ class PoolExecutor:
             try:
                 for i in range(position, min(position + window, len(tasks))):
                     if i not in pending:
-                        pending[i] = self._start().submit(fn, tasks[i])
-                result = pending[position].result()
+                        pending[i] = self._start().submit(_call, fn, tasks[i])
+                result = self._wait(pending[position], told)
             except BrokenProcessPool as error:
                 self.close()
                 pending = {i: f for i, f in pending.items() if f.done() and f.exception() is None}
@@ -75,17 +120,36 @@ class PoolExecutor:
                         "The machine is probably out of memory: use fewer --workers or smaller shards."
                     ) from error
                 continue
+            except KeyboardInterrupt:
+                self.close(now=True)
+                raise
             del pending[position]
             position += 1
             yield result
 
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+    def _wait(self, future: Future[R], told: Listener) -> R:
+        while True:
+            try:
+                return future.result(POLL_S)
+            except TimeoutError:
+                if future.done():
+                    return future.result()  # or raises what the task raised
+            finally:
+                if self._channel is not None:
+                    self._channel.drain(told)
+
+    def close(self, *, now: bool = False) -> None:
+        pool, channel = self._pool, self._channel
+        self._pool = self._channel = None
+        if channel is not None and now:
+            channel.stop.close()
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+        if channel is not None:
+            channel.close()
 
 
-def make_executor(workers: int) -> SerialExecutor | PoolExecutor:
+def make_executor(workers: int) -> Executor:
     return SerialExecutor() if workers <= 1 else PoolExecutor(workers)
 
 
@@ -94,20 +158,31 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _prepare_worker() -> None:
+_tell: Listener = nobody  # of this worker process: set once, when the pool starts it
+
+
+def _call(fn: Callable[[T, Listener], R], task: T) -> R:
+    return fn(task, _tell)
+
+
+def _prepare_worker(events: multiprocessing.Queue[Event], ended: Connection) -> None:
     """Ctrl-C is the main process's affair, and a worker must not outlive it, even after kill -9."""
+    global _tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    exit_with_parent()
+    events.cancel_join_thread()  # events that nobody waits for any more must not keep a worker
+    _tell = events.put
+    exit_with_parent(ended)
 
 
-def exit_with_parent() -> None:
-    """End this process as soon as the process that started it is gone."""
+def exit_with_parent(ended: Connection | None = None) -> None:
+    """End this process as soon as the process that started it is gone, or the other end of `ended` is closed."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
+    sentinels: list[int | Connection] = [parent.sentinel, *([ended] if ended is not None else [])]
 
-    def watch(sentinel: Any) -> None:
-        multiprocessing.connection.wait([sentinel])
+    def watch() -> None:
+        multiprocessing.connection.wait(sentinels)
         os._exit(1)
 
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()

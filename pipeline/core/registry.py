@@ -23,91 +23,19 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
+from pipeline.core.definitions import CountedEdit, EditDef, MatchDef, PlainEdit, SignalDef, WindowEdit, Windows
+from pipeline.core.documents import Documents
 from pipeline.core.errors import RecipeError, UsageError, did_you_mean
 from pipeline.core.files import sha256_file
-from pipeline.core.params import Param, check, params_of
-from pipeline.core.schema import Doc
+from pipeline.core.params import check, params_of
+from pipeline.core.spans import Span as Span  # where plug-ins look for it
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Span(NamedTuple):
-    """Characters [start, end) of a text to replace; an empty replacement removes them."""
-
-    start: int
-    end: int
-    kind: str
-    replacement: str = ""
-
-
-@dataclass(frozen=True)
-class SignalDef:
-    names: tuple[str, ...]
-    fn: Callable[..., Any]
-    batch: bool
-    version: int
-    files: tuple[str, ...]  # names of parameters that are files: their content counts in the step key
-    text: tuple[str, ...]  # names whose value is a text (a language), not a number
-    requires: tuple[str, ...] = ()  # names of parameters that have no useful default and must be given
-    params: dict[str, Param] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class EditDef:
-    """`fn(doc, **params)` gives spans.
-
-    With `keys(doc, **params)`, which gives pairs (group, key), the edit may ask how common a key is: the engine counts
-    in how many documents of its group each key occurs, and `fn` receives the common ones as `common` (see `edit`). With
-    `keep_one` a common key is not in `common` for the one document that comes first in the order of `keep`.
-
-    With `windows(docs, **params)`, which gives (place in docs int32, position int32, uint64, uint32) for every window of the
-    texts, the last two being its hash, the edit may ask which windows occur again: `fn` receives `found`, the positions of
-    those that occur earlier (in the order of `keep`, then of position) and of those that occur again later but not earlier.
-    """
-
-    name: str
-    fn: Callable[..., Iterable[Span]]
-    version: int
-    files: tuple[str, ...]
-    keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None
-    keep_one: bool = False
-    windows: Callable[..., Any] | None = None
-    requires: tuple[str, ...] = ()
-    params: dict[str, Param] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class MatchDef:
-    """`fn(doc, **params)` gives keys; documents that share one are candidates for being copies.
-
-    With `batch` it is `fn(docs, **params)` -> (places, keys): for every key the place of its document in `docs`, int64,
-    and 16 bytes, uint8 of shape (keys, 16), spread evenly over all values.
-
-    Candidate pairs are verified before anything is dropped, by one of two:
-
-    - `features(docs, **params)` -> (offsets int64, values uint32): a set of hashes for each document, ascending and
-      without repetition. A pair holds when the Jaccard similarity of the sets reaches `min_similarity`, or where the match
-      has a `min_containment` above 0 and such a share of the dropped document's set is in the other one's.
-    - `similarity(doc_a, doc_b, **params)` in [0, 1]; a pair holds when it reaches `min_similarity`.
-
-    Without both a shared key is proof enough (exact match).
-    """
-
-    name: str
-    fn: Callable[..., Any]
-    similarity: Callable[..., float] | None
-    features: Callable[..., Any] | None
-    reason: str
-    version: int
-    files: tuple[str, ...]
-    batch: bool = False
-    params: dict[str, Param] = field(default_factory=dict)
 
 
 class Registry:
@@ -163,7 +91,7 @@ def edit(
     *,
     keys: Callable[..., Iterable[tuple[bytes, bytes]]] | None = None,
     keep_one: bool = False,
-    windows: Callable[..., Any] | None = None,
+    windows: Callable[..., Windows] | None = None,
     version: int = 1,
     files: Sequence[str] = (),
     requires: Sequence[str] = (),
@@ -175,27 +103,31 @@ def edit(
             parameters `min_documents` and `min_share`, and a keyword `common`, a set of 16-byte hashes: those keys
             that so many documents of their group have (see `common_key`).
         keep_one: with `keys`: the document that `[curate] keep` prefers keeps what it shares with others.
-        windows: makes this an edit that knows which windows occur more than once in the corpus (see `EditDef`); it takes a
+        windows: makes this an edit that knows which windows occur more than once in the corpus (see `WindowEdit`); it takes a
             keyword `found`.
 
-    Raises: UsageError if `keys` is given and the edit lacks one of these parameters.
+    Raises: UsageError if `keys` or `windows` is given and the edit lacks one of these parameters.
     """
 
     def register(fn: F) -> F:
         _claim(name, {**REGISTRY.edits, **REGISTRY.matches}, fn)
         params = params_of(fn)
+        about = (name, fn, version, tuple(files))
         if keys is not None:
+            if windows is not None:
+                raise UsageError(f"edit '{name}' has both keys and windows: give one.")
             for needed in ("min_documents", "min_share", "common"):
                 if needed not in params:
                     raise UsageError(f"edit '{name}' has keys and needs the parameter '{needed}'.")
             del params["common"]  # comes from the engine, never from a recipe
-        if windows is not None:
-            if "found" not in params or keys is not None:
-                raise UsageError(f"edit '{name}' has windows: it needs the parameter 'found', and no keys.")
+            REGISTRY.edits[name] = CountedEdit(*about, keys, keep_one, tuple(requires), params)
+        elif windows is not None:
+            if "found" not in params:
+                raise UsageError(f"edit '{name}' has windows and needs the parameter 'found'.")
             del params["found"]
-        REGISTRY.edits[name] = EditDef(
-            name, fn, version, tuple(files), keys, keep_one, windows, tuple(requires), params
-        )
+            REGISTRY.edits[name] = WindowEdit(*about, windows, tuple(requires), params)
+        else:
+            REGISTRY.edits[name] = PlainEdit(*about, tuple(requires), params)
         return fn
 
     return register
@@ -267,36 +199,11 @@ def load_plugins(paths: Iterable[Path]) -> None:
         REGISTRY.plugin_hashes[str(path)] = digest
 
 
-def apply_spans(text: str, spans: Iterable[Span]) -> tuple[str, list[Span]]:
-    """Replace spans; returns the new text and the spans that were applied, in order.
-
-    Of two spans that overlap the earlier one wins, the longer one at an equal start.
-    Raises: ValueError if a span lies outside the text.
-    """
-    applied: list[Span] = []
-    parts: list[str] = []
-    at = 0
-    ordered = list(spans)
-    if any(a.end > b.start for a, b in pairwise(ordered)):
-        ordered.sort(key=lambda s: (s.start, -s.end, s.kind))
-    for span in ordered:
-        if not 0 <= span.start <= span.end <= len(text):
-            raise ValueError(f"span {span.start}:{span.end} lies outside a text of {len(text)} characters")
-        if span.start < at or span.start == span.end:
-            continue
-        parts += (text[at : span.start], span.replacement)
-        at = span.end
-        applied.append(span)
-    if not applied:
-        return text, []
-    return "".join([*parts, text[at:]]), applied
-
-
-def measure(definition: SignalDef, docs: Sequence[Doc], values: dict[str, Any]) -> None:
-    """Measure one signal definition on a batch; the values land in each document's `signals`."""
+def measure(definition: SignalDef, docs: Documents, values: Mapping[str, Any]) -> None:
+    """Measure one signal definition on documents; the values land in each one's `signals`."""
     single = len(definition.names) == 1
     if definition.batch:
-        columns = definition.fn(list(docs), **values) if docs else []
+        columns = definition.fn(docs, **values) if docs else []
         lists = [c.tolist() if hasattr(c, "tolist") else c for c in ([columns] if single and docs else columns)]
         rows = list(zip(*lists, strict=True))
     else:
@@ -304,6 +211,32 @@ def measure(definition: SignalDef, docs: Sequence[Doc], values: dict[str, Any]) 
     for doc, row in zip(docs, rows, strict=True):
         for name, value in zip(definition.names, row, strict=True):
             doc.signals[name] = value if isinstance(value, str) or value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A registered edit or match as a recipe calls it: pickles by name, and finds its function again in any process.
+
+    Attributes:
+        params: checked, defaults filled in.
+        identity: what enters step keys, JSON values: files count by content.
+        plugins: to be loaded before the function can be found.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    identity: Mapping[str, Any]
+    plugins: tuple[Path, ...] = ()
+
+    @property
+    def edit(self) -> EditDef:
+        load_plugins(self.plugins)
+        return REGISTRY.edits[self.name]
+
+    @property
+    def match(self) -> MatchDef:
+        load_plugins(self.plugins)
+        return REGISTRY.matches[self.name]
 
 
 def resolve(where: str, definition: SignalDef | EditDef | MatchDef, given: dict[str, Any]) -> dict[str, Any]:

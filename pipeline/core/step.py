@@ -11,13 +11,14 @@ import gc
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from pipeline import __version__
-from pipeline.core.dataset import MANIFEST, Dataset, Source, open_dataset
+from pipeline.core.dataset import MANIFEST, Dataset, Source, open_dataset, shard_file, shard_of
 from pipeline.core.errors import BooksError, StepError, UsageError, WinnowError
+from pipeline.core.events import Fact, Listener, ShardDone, StepEnded, StepStarted, TaskNote, nobody
 from pipeline.core.executor import Executor
 from pipeline.core.files import read_json, sha256_file, short_hash, sweep, write_json
 
@@ -46,18 +47,61 @@ class Plan:
         }
 
 
-@dataclass(frozen=True)
-class Task:
-    """One shard's work. `args` is the step's own frozen, picklable configuration."""
+Args = TypeVar("Args")
+Inputs = Mapping[str, tuple[Source, ...]]
 
-    step: str
+
+@dataclass(frozen=True)
+class Task(Generic[Args]):
+    """One shard's work.
+
+    Attributes:
+        shard: its number in the step.
+        inputs: what it reads, by name.
+        args: the step's own frozen, picklable configuration.
+        step, out: the step's name and folder; filled in by the bench.
+        told: who hears what the task tells; set by the executor, in the process where the task runs.
+    """
+
     shard: int
-    inputs: tuple[Source, ...]
-    out: Path
-    args: Any = None
+    inputs: Inputs
+    args: Args
+    step: str = ""
+    out: Path = Path()
+    told: Listener = field(default=nobody, repr=False, compare=False)
+
+    def one(self, name: str) -> Source:
+        """The only input of this name."""
+        (source,) = self.inputs[name]
+        return source
+
+    def all(self, name: str) -> tuple[Source, ...]:
+        """The inputs of this name; none if there is no such name."""
+        return self.inputs.get(name, ())
 
     def file(self, folder: str, suffix: str = ".parquet") -> Path:
-        return self.out / folder / f"{self.shard:05d}{suffix}"
+        """Where the shard's file of a sub-folder goes."""
+        return shard_file(self.out / folder, self.shard, suffix)
+
+    def other(self, folder: str, number: int, suffix: str = ".parquet") -> Path:
+        """Where a file goes that is another shard's further on: a task that cuts its output anew."""
+        return shard_file(self.out / folder, number, suffix)
+
+    def tell(self, **facts: Fact) -> None:
+        """Say how far the task is, to whoever shows progress."""
+        self.told(TaskNote(self.step, self.shard, facts))
+
+    def identity(self) -> dict[str, list[list[Any]]]:
+        return {name: [s.identity() for s in sources] for name, sources in self.inputs.items()}
+
+
+class ShardFiles(Protocol):
+    """Where the files of one shard go; a task is one."""
+
+    @property
+    def shard(self) -> int: ...
+
+    def file(self, folder: str, suffix: str = ".parquet") -> Path: ...
 
 
 @dataclass
@@ -75,44 +119,20 @@ class ShardResult:
     errors: list[str] = field(default_factory=list)
 
 
-class Progress(Protocol):
-    """Told about every finished shard; quiet by default."""
-
-    def start(self, step: str, total: int, done: int) -> None: ...
-    def advance(self, record: dict[str, Any]) -> None: ...
-    def finish(self) -> None: ...
-
-
-class Quiet:
-    def start(self, step: str, total: int, done: int) -> None: ...
-    def advance(self, record: dict[str, Any]) -> None: ...
-    def finish(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where steps live: `root/<step>-<key8>`, or exactly `fixed` for the step that a user gave an `--out`."""
-
-    root: Path
-    fixed: Mapping[str, Path] = field(default_factory=dict)
-
-    def dir(self, plan: Plan) -> Path:
-        if plan.name in self.fixed:
-            return self.fixed[plan.name]
-        return self.root / f"{plan.name}-{plan.key}"
+ShardFunction = Callable[[Task[Args]], ShardResult]
 
 
 def run_step(
     plan: Plan,
     folder: Path,
-    tasks: Sequence[Task],
-    fn: Callable[[Task], ShardResult],
+    tasks: Sequence[Task[Args]],
+    fn: ShardFunction[Args],
     executor: Executor,
     *,
-    progress: Progress | None = None,
+    told: Listener = nobody,
     extra: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """Run the shards that are not done, check the books, seal.
+    """Run the shards that are not done, check the books, seal. Called by `pipeline.core.bench.Bench` alone.
 
     Args:
         folder: the step's directory. Sealed with the same inputs: nothing runs.
@@ -122,10 +142,10 @@ def run_step(
 
     Raises: StepError naming the shard; BooksError if rows don't balance; UsageError if `folder` holds something else.
     """
-    progress = progress or Quiet()
     claim(plan, folder)
-    wanted = {t.shard: [s.identity() for s in t.inputs] for t in tasks}
-    fingerprint = short_hash({"key": plan.key, "shards": {str(k): v for k, v in wanted.items()}}, 64)
+    tasks = [replace(t, step=plan.name, out=folder) for t in tasks]
+    wanted = {str(t.shard): t.identity() for t in tasks}
+    fingerprint = short_hash({"key": plan.key, "shards": wanted}, 64)
     if (folder / MANIFEST).exists():
         sealed = open_dataset(folder)
         if sealed.manifest.get("inputs") == fingerprint:
@@ -134,15 +154,15 @@ def run_step(
     sweep(folder)
     records = {t.shard: r for t in tasks if (r := _done(t)) is not None}
     todo = [t for t in tasks if t.shard not in records]
-    progress.start(plan.name, len(tasks), len(records))
+    told(StepStarted(plan.name, len(tasks), len(records)))
     try:
-        for record in executor.run(_Shard(fn), todo):
+        for record in executor.run(_Shard(fn), todo, told):
             if "failed" in record:
                 raise StepError(f"{plan.name}-{plan.key} shard {record['shard']}: {record['failed']}")
             records[record["shard"]] = record
-            progress.advance(record)
+            told(ShardDone(plan.name, record["shard"], record["counts"].get("rows_in", 0)))
     finally:
-        progress.finish()
+        told(StepEnded(plan.name))
     ordered = [records[s] for s in sorted(records)]
     for record in ordered:
         balance(f"{plan.name}-{plan.key} shard {record['shard']}", record["counts"])
@@ -204,13 +224,14 @@ def add_counts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return total
 
 
-class _Shard:
+class _Shard(Generic[Args]):
     """Runs a shard function and writes its record; what goes wrong comes back as a record too."""
 
-    def __init__(self, fn: Callable[[Task], ShardResult]) -> None:
+    def __init__(self, fn: ShardFunction[Args]) -> None:
         self.fn = fn
 
-    def __call__(self, task: Task) -> dict[str, Any]:
+    def __call__(self, task: Task[Args], told: Listener) -> dict[str, Any]:
+        task = replace(task, told=told)
         began, cpu = time.monotonic(), time.process_time()
         collecting = gc.isenabled()
         gc.disable()  # a shard makes many objects and hardly a cycle: a collection walks over all of them for nothing
@@ -218,7 +239,7 @@ class _Shard:
             result = self.fn(task)
             record = {
                 "shard": task.shard,
-                "inputs": [s.identity() for s in task.inputs],
+                "inputs": task.identity(),
                 "outputs": {
                     str(path.relative_to(task.out)): {
                         "sha256": sha256_file(path),
@@ -252,17 +273,22 @@ class _Shard:
         return record
 
 
-def _record_path(task: Task) -> Path:
-    return task.file("shards", ".json")
+def record_file(shard: int) -> str:
+    """Where the record of a shard lies in its step."""
+    return shard_file("shards", shard, ".json").as_posix()
 
 
-def _done(task: Task) -> dict[str, Any] | None:
+def _record_path(task: Task[Args]) -> Path:
+    return task.out / record_file(task.shard)
+
+
+def _done(task: Task[Args]) -> dict[str, Any] | None:
     path = _record_path(task)
     if not path.exists():
         return None
     try:
         record: dict[str, Any] = read_json(path)
-        same = record["inputs"] == [s.identity() for s in task.inputs]
+        same = record["inputs"] == task.identity()
         whole = all((task.out / n).stat().st_size == f["bytes"] for n, f in record["outputs"].items())
     except (ValueError, KeyError, OSError):
         return None
@@ -271,7 +297,8 @@ def _done(task: Task) -> dict[str, Any] | None:
 
 def _remove_strangers(folder: Path, records: Sequence[dict[str, Any]]) -> None:
     """Files of shards that are no longer part of the step (an input was taken away) go."""
-    known = {n for r in records for n in r["outputs"]} | {f"shards/{r['shard']:05d}.json" for r in records}
-    for path in folder.glob("*/[0-9][0-9][0-9][0-9][0-9].*"):
-        if str(path.relative_to(folder)) not in known:
+    known = {n for r in records for n in r["outputs"]}
+    known |= {record_file(r["shard"]) for r in records}
+    for path in folder.glob("*/*"):
+        if shard_of(path) is not None and path.is_file() and str(path.relative_to(folder)) not in known:
             path.unlink()

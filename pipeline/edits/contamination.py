@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline.core.registry import Span, edit
-from pipeline.core.schema import Doc
+from pipeline.core.documents import Doc
+from pipeline.core.registry import edit
+from pipeline.core.spans import Span
 from pipeline.decontaminate.sets import build_index
 from pipeline.text.batch import TextBatch
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.core.registry import Span, edit
-from pipeline.core.schema import Doc
+from pipeline.core.documents import Doc
+from pipeline.core.registry import edit
+from pipeline.core.spans import Span
 
 _KINDS = (
     "", "long_word", "no_end_mark", "few_words", "lorem_ipsum", "javascript", "curly_bracket", "policy",
@@ -27,8 +28,8 @@ def c4_lines(doc: Doc, *, end_mark: bool = True) -> Iterator[Span]:
     Args:
         end_mark: false keeps lines whatever they end with, as FineWeb does.
     """
-    from pipeline.text.chars import char_tables
     from pipeline.text.kernels.c4 import LINE_BREAK, c4_spans
+    from pipeline.text.kernels.chars import char_tables
 
     raw = np.frombuffer(doc.text.encode("utf-8", "replace"), np.uint8)
     for start, end, kind in c4_spans(raw, char_tables()[0], end_mark).tolist():

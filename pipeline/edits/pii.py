@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.core.documents import Doc
 from pipeline.core.errors import RecipeError, did_you_mean
-from pipeline.core.registry import Span, edit
-from pipeline.core.schema import Doc
-from pipeline.text.chars import DIGIT, char_tables
+from pipeline.core.registry import edit
+from pipeline.core.spans import Span
+from pipeline.text.kernels.chars import DIGIT, char_tables
 
 
 class Hit(NamedTuple):

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.core.registry import Span, edit
-from pipeline.core.schema import Doc
+from pipeline.core.definitions import Windows
+from pipeline.core.documents import Doc, texts_of
+from pipeline.core.registry import edit
+from pipeline.core.spans import Span
 from pipeline.text.batch import TextBatch
-
-Windows = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.uint64], npt.NDArray[np.uint32]]
 
 
 def token_windows(docs: Sequence[Doc], *, min_tokens: int) -> Windows:
     """Every run of `min_tokens` tokens: place of the document, first token, hash in two parts."""
     from pipeline.text.kernels.grams import window_hashes
 
-    tokens = TextBatch.of(docs).pieces
+    tokens = texts_of(docs).pieces
     found: Windows = window_hashes(tokens.first, tokens.hashes, min_tokens)
     return found
 

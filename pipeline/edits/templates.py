@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pipeline.core.registry import Span, common_key, edit
-from pipeline.core.schema import Doc
+from pipeline.core.documents import Doc
+from pipeline.core.registry import common_key, edit
+from pipeline.core.spans import Span
 
 _LINE = re.compile(r"[^\n]*\S[^\n]*\n?")
 

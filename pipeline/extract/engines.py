@@ -7,7 +7,7 @@ from collections.abc import Callable
 from trafilatura import bare_extraction
 from trafilatura.settings import use_config
 
-from pipeline.extract.worker import Extracted
+from pipeline.extract.outcome import Extracted
 
 _CONFIG = use_config()
 

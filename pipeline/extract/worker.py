@@ -10,24 +10,13 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import signal
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline.core.executor import exit_with_parent
+from pipeline.extract.outcome import Extracted
 
 WALL_FACTOR = 10
-
-
-@dataclass(frozen=True)
-class Extracted:
-    """The outcome for one page. `failure` is None, "extract_timeout", "extract_crash" or "extract_error"."""
-
-    text: str = ""
-    title: str | None = None
-    date: str | None = None
-    failure: str | None = None
-    note: str | None = None
 
 
 class ExtractWorker:

@@ -4,21 +4,80 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from html import escape
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from pipeline.core.dataset import Dataset, is_dataset, open_dataset
+from pipeline.core.bench import work_step
 from pipeline.core.errors import UsageError
 from pipeline.core.schema import DOC_ID
 from pipeline.look.run import Run, rows_where, table_of
 
 WORDS = 1_500  # of each text are compared
-CONTEXT = 8  # equal words shown on each side of a difference
 
 
-def clusters(run: Run, *, gate: str = "", target: str = "", rows: int = 5, copies: int = 3) -> dict[str, Any]:
+class Part(NamedTuple):
+    """Words that follow one another in two texts: `kind` is "equal" or "differs"."""
+
+    kind: str
+    kept: str
+    copy: str
+
+
+class Sized(NamedTuple):
+    """How many clusters have so many copies."""
+
+    copies: int
+    clusters: int
+
+
+@dataclass(frozen=True)
+class DroppedCopy:
+    """A document that was dropped for the kept one.
+
+    Attributes:
+        parts: both texts in order; none if the kept text is not in this run.
+    """
+
+    url: str | None
+    doc_id: str
+    gate: str
+    similarity: float
+    note: str | None
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A kept document and what was dropped for it.
+
+    Attributes:
+        kept: its URL, None for one of an index. size: dropped copies. copies: some of them, those least like it first.
+    """
+
+    kept: str | None
+    doc_id: str
+    size: int
+    copies: tuple[DroppedCopy, ...]
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Clusters of a run.
+
+    Attributes:
+        clusters, copies: how many there are, of all sizes. sizes: ascending. shown: the largest, or those asked for.
+    """
+
+    clusters: int
+    copies: int
+    sizes: tuple[Sized, ...]
+    shown: tuple[Cluster, ...]
+
+
+def clusters(run: Run, *, gate: str = "", target: str = "", rows: int = 5, copies: int = 3) -> Clusters:
     """The largest clusters, or the one of a URL.
 
     Args:
@@ -26,9 +85,6 @@ def clusters(run: Run, *, gate: str = "", target: str = "", rows: int = 5, copie
         target: URL or doc_id (32 hex digits) of a kept or a dropped document.
         rows: clusters to show. copies: of each, those least like the kept one first.
 
-    Returns: {"clusters", "copies", "sizes": [[copies, clusters]], "shown": [{"kept", "doc_id", "size", "copies": [{"url",
-        "doc_id", "gate", "similarity", "note", "parts"}]}]}; parts are [kind, words of the kept text, words of the copy] with
-        kind "equal" or "differs".
     Raises: UsageError if nothing was dropped as a copy, or nothing fits.
     """
     curate = run.need("curate")
@@ -47,39 +103,28 @@ def clusters(run: Run, *, gate: str = "", target: str = "", rows: int = 5, copie
         ]
         if not order:
             raise UsageError(f"{target}: neither a copy nor kept for one in this run.")
-    shown = []
-    for kept in order[:rows]:
-        text, url = _text_of(run, kept)
-        listed = sorted(groups[kept], key=lambda r: (r["similarity"], r["doc_id"]))[:copies]
-        shown.append(
-            {
-                "kept": url,
-                "doc_id": kept.hex(),
-                "size": len(groups[kept]),
-                "copies": [
-                    {
-                        "url": r["url"],
-                        "doc_id": r["doc_id"].hex(),
-                        "gate": r["gate"],
-                        "similarity": r["similarity"],
-                        "note": r["note"],
-                        "parts": _compared(run, text, r),
-                    }
-                    for r in listed
-                ],
-            }
-        )
+    shown = tuple(_cluster(run, kept, groups[kept], copies) for kept in order[:rows])
     sizes = Counter(len(g) for g in groups.values())
-    return {"clusters": len(groups), "copies": len(dropped), "sizes": sorted(map(list, sizes.items())), "shown": shown}
+    return Clusters(len(groups), len(dropped), tuple(Sized(*s) for s in sorted(sizes.items())), shown)
+
+
+def _cluster(run: Run, kept: bytes, dropped: list[dict[str, Any]], copies: int) -> Cluster:
+    text, url = _text_of(run, kept)
+    listed = sorted(dropped, key=lambda r: (r["similarity"], r["doc_id"]))[:copies]
+    made = tuple(
+        DroppedCopy(r["url"], r["doc_id"].hex(), r["gate"], r["similarity"], r["note"], _compared(run, text, r))
+        for r in listed
+    )
+    return Cluster(url, kept.hex(), len(dropped), made)
 
 
 def _is(run: Run, doc_id: bytes, target: str) -> bool:
     return target == doc_id.hex() or _text_of(run, doc_id)[1] == target
 
 
-def _compared(run: Run, kept: str | None, dropped: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _compared(run: Run, kept: str | None, dropped: Mapping[str, Any]) -> tuple[Part, ...]:
     if kept is None:
-        return []
+        return ()
     text = _text_of(run, dropped["doc_id"])[0]
     if text is None:  # the documents before curation are gone: the decision has the beginning
         text, kept = dropped["sample"], kept[: len(dropped["sample"])]
@@ -89,8 +134,11 @@ def _compared(run: Run, kept: str | None, dropped: dict[str, Any]) -> list[tuple
 def _text_of(run: Run, doc_id: bytes) -> tuple[str | None, str | None]:
     """(text, URL) of a document before curation; no text for one of an index."""
     curate = run.need("curate")
-    steps = [run.get("extract") or _extracted(run), curate]
-    for step in steps:
+    # a command that curates files by itself leaves the documents before curation among its work
+    before = run.get("extract") or work_step(
+        run.root, "extract", curate.manifest["lineage"]["upstream"].get("extract", "")
+    )
+    for step in (before, curate):
         rows = rows_where(step, "data", "doc_id", pa.scalar(doc_id, DOC_ID), ["text", "url"]) if step else []
         if rows:
             return rows[0]["text"], rows[0]["url"]
@@ -98,74 +146,11 @@ def _text_of(run: Run, doc_id: bytes) -> tuple[str | None, str | None]:
     return None, rows[0]["url"] if rows else None
 
 
-def _extracted(run: Run) -> Dataset | None:
-    """The documents before curation, where a command that curates files by itself has left them."""
-    key = run.need("curate").manifest["lineage"]["upstream"].get("extract", "")
-    path = run.root / ".work" / f"extract-{key}"
-    return open_dataset(path) if is_dataset(path) else None
-
-
-def compare(one: str, other: str) -> list[tuple[str, str, str]]:
-    """Parts of two texts in order, by words: ("equal" or "differs", of the first, of the second)."""
+def compare(one: str, other: str) -> tuple[Part, ...]:
+    """Parts of two texts in order, by words."""
     a, b = one.split()[:WORDS], other.split()[:WORDS]
     matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
-    parts = []
-    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
-        parts.append(("equal" if tag == "equal" else "differs", " ".join(a[i1:i2]), " ".join(b[j1:j2])))
-    return parts
-
-
-def shorten(parts: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
-    """The same with long equal parts cut to a few words around the differences."""
-    out = []
-    for n, (kind, one, other) in enumerate(parts):
-        if kind == "equal":
-            words = one.split()
-            head = words[:CONTEXT] if n else []
-            tail = words[-CONTEXT:] if n + 1 < len(parts) else []
-            if len(words) > len(head) + len(tail) + 3:
-                one = other = " ".join([*head, f"[{len(words) - len(head) - len(tail)} words]", *tail])
-        out.append((kind, one, other))
-    return out
-
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1100px; padding: 0 1rem; color: #222; }
-h2 { font-size: 1rem; margin: 2.5rem 0 .5rem; border-top: 1px solid #ccc; padding-top: 1rem; overflow-wrap: anywhere; }
-table { width: 100%; border-collapse: collapse; table-layout: fixed; margin-bottom: 1.5rem; }
-th, td { width: 50%; text-align: left; vertical-align: top; padding: .4rem .8rem; overflow-wrap: anywhere; }
-th { font-weight: 600; background: #f3f3f0; } td { border-left: 3px solid #eee; }
-del { background: #ffdfd6; text-decoration: none; } ins { background: #d9f2d9; text-decoration: none; }
-.quiet { color: #777; font-weight: 400; }
-"""
-
-
-def as_html(found: dict[str, Any], title: str) -> str:
-    """One self-contained page: kept and dropped side by side, differences marked."""
-    body = [f"<p>{found['clusters']:,} clusters, {found['copies']:,} dropped copies.</p>"]
-    for cluster in found["shown"]:
-        body.append(f"<h2>{escape(_name(cluster['kept'], cluster['doc_id']))} and {counted(cluster['size'])}</h2>")
-        for copy in cluster["copies"]:
-            note = f"; {copy['note']}" if copy["note"] else ""
-            head = (
-                f"<tr><th>kept</th><th>{escape(_name(copy['url'], copy['doc_id']))} "
-                f'<span class="quiet">{escape(copy["gate"])}, {copy["similarity"]:.3f}{escape(note)}</span></th></tr>'
-            )
-            left, right = [], []
-            for kind, one, other in shorten(copy["parts"]):
-                left.append(escape(one) if kind == "equal" else f"<del>{escape(one)}</del>" if one else "")
-                right.append(escape(other) if kind == "equal" else f"<ins>{escape(other)}</ins>" if other else "")
-            row = f"<tr><td>{' '.join(left)}</td><td>{' '.join(right)}</td></tr>" if copy["parts"] else ""
-            body.append(f"<table>{head}{row}</table>")
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-        f"<h1>{escape(title)}</h1>{''.join(body)}</html>\n"
+    return tuple(
+        Part("equal" if tag == "equal" else "differs", " ".join(a[i1:i2]), " ".join(b[j1:j2]))
+        for tag, i1, i2, j1, j2 in matcher.get_opcodes()
     )
-
-
-def counted(copies: int) -> str:
-    return "1 copy" if copies == 1 else f"{copies:,} copies"
-
-
-def _name(url: str | None, doc_id: str) -> str:
-    return url or f"document {doc_id}"

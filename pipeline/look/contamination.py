@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pipeline.core.errors import UsageError
 from pipeline.core.files import write_bytes
@@ -13,32 +13,55 @@ from pipeline.decontaminate.sets import read_rows
 from pipeline.look.run import Run, table_of
 
 
-def contamination(run: Run, sets: list[Path], *, out: Path | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SetSeen:
+    """How many items of a set documents contain, and how many none does."""
+
+    set: str
+    items: int
+    seen: int
+    clean: int
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A document that contains an item, and whether it is in the curated data."""
+
+    url: str | None
+    kept: bool
+
+
+@dataclass(frozen=True)
+class SeenItem:
+    """An item, `SET/NUMBER`, and the documents that contain it."""
+
+    item: str
+    documents: tuple[Holder, ...]
+
+
+@dataclass(frozen=True)
+class Contamination:
+    """Items of evaluation sets that documents of a run contain.
+
+    Attributes:
+        documents: how many contain one. sets: in order of name. items: those that were seen, in order of name.
+    """
+
+    documents: int
+    sets: tuple[SetSeen, ...]
+    items: tuple[SeenItem, ...]
+
+
+def contamination(run: Run, sets: list[Path], *, out: Path | None = None) -> Contamination:
     """Items of evaluation sets that documents of a run contain.
 
     Args:
         sets: the sets that the run was measured against, as in the recipe.
         out: folder for `SET.clean.jsonl` (items that no document contains) and `SET.seen.jsonl`.
 
-    Returns: {"documents": number with an item, "sets": [{set, items, seen, clean}], "items": [{item, documents: [{url,
-        kept}]}]}, items in order of name.
-
     Raises: UsageError if the run did not measure contamination.
     """
-    curate = run.need("curate")
-    table = table_of(curate, "signals")
-    if "contaminated_items" not in table.column_names:
-        raise UsageError(
-            f"{run.root}: this run has no gate that looks for evaluation items (rule set `decontaminate`)."
-        )
-    gone = set(table_of(curate, "decisions", ["doc_id"])["doc_id"].to_pylist())
-    seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    columns = (table[c].to_pylist() for c in ("doc_id", "url", "contaminated_items"))
-    documents = 0
-    for doc_id, url, items in zip(*columns, strict=True):
-        documents += bool(items)
-        for item in (items or "").split():
-            seen[item].append({"url": url, "kept": doc_id not in gone})
+    documents, seen = _holders(run)
     sizes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     lines: dict[str, list[str]] = defaultdict(list)
     for path in sets:
@@ -53,8 +76,27 @@ def contamination(run: Run, sets: list[Path], *, out: Path | None = None) -> dic
     if out is not None:
         for file, rows in lines.items():
             write_bytes(out / file, ("\n".join(rows) + "\n").encode())
-    return {
-        "documents": documents,
-        "sets": [{"set": s, "items": n, "seen": k, "clean": n - k} for s, (n, k) in sorted(sizes.items())],
-        "items": [{"item": i, "documents": d} for i, d in sorted(seen.items())],
-    }
+    return Contamination(
+        documents,
+        tuple(SetSeen(s, n, k, n - k) for s, (n, k) in sorted(sizes.items())),
+        tuple(SeenItem(i, tuple(d)) for i, d in sorted(seen.items())),
+    )
+
+
+def _holders(run: Run) -> tuple[int, dict[str, list[Holder]]]:
+    """Documents with an item, and for each item the documents that contain it."""
+    curate = run.need("curate")
+    table = table_of(curate, "signals")
+    if "contaminated_items" not in table.column_names:
+        raise UsageError(
+            f"{run.root}: this run has no gate that looks for evaluation items (rule set `decontaminate`)."
+        )
+    gone = set(table_of(curate, "decisions", ["doc_id"])["doc_id"].to_pylist())
+    seen: dict[str, list[Holder]] = defaultdict(list)
+    columns = (table[c].to_pylist() for c in ("doc_id", "url", "contaminated_items"))
+    documents = 0
+    for doc_id, url, items in zip(*columns, strict=True):
+        documents += bool(items)
+        for item in (items or "").split():
+            seen[item].append(Holder(url, doc_id not in gone))
+    return documents, seen

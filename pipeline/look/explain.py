@@ -4,6 +4,8 @@ and the rows of the token shards that hold it."""
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +13,116 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from pipeline.core.answers import ABSENT
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError
-from pipeline.core.rules import Rule
 from pipeline.core.schema import DOC_ID
-from pipeline.look.run import Run, rows_where, table_of
+from pipeline.look.rows import Decision, Edit, Facts, Fetch, decision_of, of_row
+from pipeline.look.run import Run, rows_where, rules_of, table_of
 from tokenize_stage.config import SPLITS
 from tokenize_stage.reader import parts_of_row
 
 
-def explain(run: Run, target: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Check:
+    """A rule of the run and what it saw of a document; bounds are those for the document's language, inclusive.
+
+    Attributes:
+        passed: None where nothing was measured.
+    """
+
+    gate: str
+    reason: str
+    signal: str
+    value: float | str | None
+    min: float | None
+    max: float | None
+    one_of: tuple[str, ...] | str | None
+    passed: bool | None
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A copy that was dropped in favour of the document."""
+
+    url: str | None
+    similarity: float | None
+    gate: str
+
+
+@dataclass(frozen=True)
+class TokenPlace:
+    """Tokens [start, end) of a row of a token shard hold the document from its token `first_token` on."""
+
+    split: str
+    shard: int
+    row: int
+    start: int
+    end: int
+    first_token: int
+
+
+@dataclass(frozen=True)
+class Life:
+    """What became of one capture. A field is None where the run has no step that could tell.
+
+    Attributes:
+        doc_id: 32 hex digits.
+        document, text: as extracted; the text as curated, where the document was kept.
+        extract, curate: the decisions that dropped it there; none if it went through.
+        checks: every rule of the run, also those behind the gate that dropped it.
+        kept: whether it is in the curated data. copies: what was dropped for it.
+        tokens: where it lies in the token shards, from its first token on.
+    """
+
+    doc_id: str
+    document: Facts | None = field(default=None, metadata=ABSENT)
+    text: str | None = field(default=None, metadata=ABSENT)
+    extract: tuple[Decision, ...] | None = field(default=None, metadata=ABSENT)
+    curate: tuple[Decision, ...] | None = field(default=None, metadata=ABSENT)
+    checks: tuple[Check, ...] | None = field(default=None, metadata=ABSENT)
+    edits: tuple[Edit, ...] | None = field(default=None, metadata=ABSENT)
+    kept: bool | None = field(default=None, metadata=ABSENT)
+    copies: tuple[Replaced, ...] | None = field(default=None, metadata=ABSENT)
+    tokens: tuple[TokenPlace, ...] | None = field(default=None, metadata=ABSENT)
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Those of extraction, then those of curation."""
+        return (*(self.extract or ()), *(self.curate or ()))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything that a run knows about a URL or a document.
+
+    Attributes:
+        fetch: None where the run did not crawl, or never met it there. documents: one for each capture.
+        verdict: one sentence.
+    """
+
+    target: str
+    fetch: Fetch | None
+    documents: tuple[Life, ...]
+    verdict: str
+
+
+def explain(run: Run, target: str) -> Explanation:
     """Everything the run knows about a URL or a doc_id (32 hex digits).
 
-    Returns: {"target", "fetch": row or None, "documents": [life of each capture], "verdict": one sentence}.
     Raises: UsageError if the run never met it; names similar URLs.
     """
     fetch = _fetch(run, target)
-    documents = [_life(run, doc_id) for doc_id in _captures(run, target)]
+    documents = tuple(_life(run, doc_id) for doc_id in _captures(run, target))
     if fetch is None and not documents:
         raise UsageError(f"{target}: this run never met it.{_similar(run, target)}")
-    return {"target": target, "fetch": fetch, "documents": documents, "verdict": _verdict(fetch, documents)}
+    return Explanation(target, fetch, documents, _verdict(fetch, documents))
 
 
-def _fetch(run: Run, target: str) -> dict[str, Any] | None:
+def _fetch(run: Run, target: str) -> Fetch | None:
     crawl = run.get("crawl")
     rows = rows_where(crawl, "fetch", "url", target) if crawl else []
-    return rows[0] if rows else None
+    return of_row(Fetch, rows[0]) if rows else None
 
 
 def _captures(run: Run, target: str) -> list[bytes]:
@@ -53,75 +139,58 @@ def _captures(run: Run, target: str) -> list[bytes]:
     return list(dict.fromkeys(found))
 
 
-def _life(run: Run, doc_id: bytes) -> dict[str, Any]:
+def _life(run: Run, doc_id: bytes) -> Life:
     key = pa.scalar(doc_id, DOC_ID)
-    life: dict[str, Any] = {"doc_id": doc_id.hex()}
     extract, curate, tokens = run.get("extract"), run.get("curate"), run.get("tokenize")
-    if extract:
-        facts = rows_where(extract, "data", "doc_id", key)
-        if facts:
-            row = facts[0]
-            life["document"] = {
-                k: v for k, v in row.items() if k not in ("doc_id", "text", "language", "language_score")
-            }
-            life["text"] = row["text"]
-        life["extract"] = [_clean(r) for r in rows_where(extract, "decisions", "doc_id", key)]
-    if curate:
-        decisions = [_clean(r) for r in rows_where(curate, "decisions", "doc_id", key)]
-        for d in decisions:
-            if d["kept_doc_id"]:
-                copied = bytes.fromhex(d["kept_doc_id"])
-                d["kept_url"] = _url_of(curate, copied) or _url_in_index(curate, copied)
-        life["curate"] = decisions
-        life["checks"] = _checks(curate, key, decisions)
-        life["edits"] = [_clean(r) for r in rows_where(curate, "edits", "doc_id", key)]
-        kept = rows_where(curate, "data", "doc_id", key)
-        life["kept"] = bool(kept)
-        if kept:
-            life["text"] = kept[0]["text"]
-            life["copies"] = [
-                {"url": r["url"], "similarity": r["similarity"], "gate": r["gate"]}
-                for r in rows_where(curate, "decisions", "kept_doc_id", key)
-            ]
-    if tokens and life.get("kept"):
-        life["tokens"] = token_rows(tokens, doc_id)
-    return life
+    facts = rows_where(extract, "data", "doc_id", key) if extract else []
+    kept = rows_where(curate, "data", "doc_id", key) if curate else []
+    found = kept or facts
+    return Life(
+        doc_id.hex(),
+        document=of_row(Facts, facts[0]) if facts else None,
+        text=found[0]["text"] if found else None,
+        extract=_decisions(extract, key) if extract else None,
+        curate=_decisions(curate, key, curate) if curate else None,
+        checks=_checks(curate, key) if curate else None,
+        edits=tuple(of_row(Edit, r) for r in rows_where(curate, "edits", "doc_id", key)) if curate else None,
+        kept=bool(kept) if curate else None,
+        copies=_copies(curate, key) if curate and kept else None,
+        tokens=token_rows(tokens, doc_id) if tokens and kept else None,
+    )
 
 
-def _clean(row: dict[str, Any]) -> dict[str, Any]:
-    return {k: v.hex() if isinstance(v, bytes) else v for k, v in row.items()}
+def _decisions(step: Dataset, key: pa.Scalar, curate: Dataset | None = None) -> tuple[Decision, ...]:
+    """The decisions on a document, with the address of the one kept in its place where a curate step is given."""
+    found = []
+    for row in rows_where(step, "decisions", "doc_id", key):
+        copied = row["kept_doc_id"] if curate else None
+        found.append(decision_of(row, address_of(curate, copied) if curate and copied else None))
+    return tuple(found)
 
 
-def _url_of(curate: Dataset, doc_id: bytes) -> str | None:
+def _copies(curate: Dataset, key: pa.Scalar) -> tuple[Replaced, ...]:
+    rows = rows_where(curate, "decisions", "kept_doc_id", key)
+    return tuple(Replaced(r["url"], r["similarity"], r["gate"]) for r in rows)
+
+
+def address_of(curate: Dataset, doc_id: bytes) -> str | None:
+    """The URL of a document of the run, or of the index that it was matched with, as long as that is there."""
     rows = rows_where(curate, "signals", "doc_id", pa.scalar(doc_id, DOC_ID), ["url"])
-    return rows[0]["url"] if rows else None
+    if rows and rows[0]["url"]:
+        return str(rows[0]["url"])
+    index = curate.manifest.get("index", "")
+    if not index:
+        return None
+    from pipeline.matching.index import url_in_index
+
+    return url_in_index(Path(index), doc_id)
 
 
-def _url_in_index(curate: Dataset, doc_id: bytes) -> str | None:
-    """The address of a document of the index that the run was matched with, as long as that is there."""
-    root = Path(curate.manifest.get("index", ""))
-    for path in sorted(root.glob("*-docs-*/docs/*.parquet")) if root.name else []:
-        rows = pads.dataset(path).to_table(filter=pads.field("doc_id") == pa.scalar(doc_id, DOC_ID), columns=["url"])
-        if len(rows):
-            return str(rows["url"][0].as_py() or doc_id.hex())
-    return None
-
-
-def rules_of(curate: Dataset) -> list[tuple[str, list[Rule]]]:
-    """The rule gates of a sealed curate step, in order, as they decided."""
-    gates = []
-    for gate in curate.params["gates"]:
-        if "rules" in gate:
-            rules = [Rule(r, s, lo, hi, tuple(one) if one else None, "", by) for r, s, lo, hi, one, by in gate["rules"]]
-            gates.append((gate["name"], rules))
-    return gates
-
-
-def _checks(curate: Dataset, key: Any, decisions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _checks(curate: Dataset, key: pa.Scalar) -> tuple[Check, ...]:
     """Every rule with the measured value, also for gates behind the one that dropped the document."""
     rows = rows_where(curate, "signals", "doc_id", key)
     if not rows:
-        return []
+        return ()
     signals = rows[0]
     language = signals.get("language")
     checks = []
@@ -130,18 +199,12 @@ def _checks(curate: Dataset, key: Any, decisions: list[dict[str, Any]]) -> list[
             value = signals.get(rule.signal)
             low, high = rule.bounds(language)
             passed = None if value is None else rule.passes(value, language)
-            checks.append(
-                {
-                    "gate": gate, "reason": rule.reason, "signal": rule.signal, "value": value,
-                    "min": low, "max": high, "one_of": rule.one_of, "passed": passed,
-                }
-            )  # fmt: skip
-    return checks
+            checks.append(Check(gate, rule.reason, rule.signal, value, low, high, rule.one_of, passed))
+    return tuple(checks)
 
 
-def token_rows(tokens: Dataset, doc_id: bytes) -> list[dict[str, Any]]:
-    """Where a document lies in the token shards, from its first token on: split, shard, row, [start, end) in the row, and the
-    token of the document at which that begins."""
+def token_rows(tokens: Dataset, doc_id: bytes) -> tuple[TokenPlace, ...]:
+    """Where a document lies in the token shards, from its first token on."""
     found = []
     for split in SPLITS:
         for path in tokens.files(split):
@@ -153,9 +216,9 @@ def token_rows(tokens: Dataset, doc_id: bytes) -> list[dict[str, Any]]:
             for row in dict.fromkeys(parents.filter(hit).to_pylist()):
                 for part in parts_of_row(table.slice(row, 1).to_pylist()[0]):
                     if part["doc_id"] == doc_id:
-                        place = {k: part[k] for k in ("start", "end", "first_token")}
-                        found.append({"split": split, "shard": int(path.stem), "row": row, **place})
-    return sorted(found, key=lambda r: (r["first_token"], r["shard"], r["row"], r["start"]))
+                        place = (part["start"], part["end"], part["first_token"])
+                        found.append(TokenPlace(split, int(path.stem), row, *place))
+    return tuple(sorted(found, key=lambda r: (r.first_token, r.shard, r.row, r.start)))
 
 
 def _similar(run: Run, target: str) -> str:
@@ -166,22 +229,20 @@ def _similar(run: Run, target: str) -> str:
     return f" Close to it: {', '.join(close)}." if close else ""
 
 
-def _verdict(fetch: dict[str, Any] | None, documents: list[dict[str, Any]]) -> str:
+def _verdict(fetch: Fetch | None, documents: Sequence[Life]) -> str:
     for life in documents:
-        if life.get("kept"):
-            rows = life.get("tokens")
-            if rows:
-                n = sum(r["end"] - r["start"] for r in rows)
-                return f"in the data: {n:,} tokens in {len(rows)} rows of the {rows[0]['split']} split"
+        if life.kept:
+            if life.tokens:
+                n = sum(r.end - r.start for r in life.tokens)
+                return f"in the data: {n:,} tokens in {len(life.tokens)} rows of the {life.tokens[0].split} split"
             return "in the curated data"
     for life in documents:
-        for stage in ("curate", "extract"):
-            for d in life.get(stage, []):
-                kept = f" of {d['kept_url']} ({d['similarity']:.3f})" if d.get("kept_url") else ""
-                note = f" ({d['note']})" if d.get("note") else ""
-                return f"dropped by {d['gate']}: {', '.join(d['reasons'])}{kept}{note}"
-        if life.get("document"):
+        for d in (*(life.curate or ()), *(life.extract or ())):
+            kept = f" of {d.kept_url} ({d.similarity:.3f})" if d.kept_url else ""
+            note = f" ({d.note})" if d.note else ""
+            return f"dropped by {d.gate}: {', '.join(d.reasons)}{kept}{note}"
+        if life.document:
             return "extracted, not curated yet"
     assert fetch is not None
-    note = f" ({fetch['note']})" if fetch["note"] else ""
-    return f"not in the data: {fetch['outcome']}{note}"
+    note = f" ({fetch.note})" if fetch.note else ""
+    return f"not in the data: {fetch.outcome}{note}"

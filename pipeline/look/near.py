@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.core.errors import UsageError, did_you_mean
 from pipeline.core.sql import database
-from pipeline.look.explain import rules_of
-from pipeline.look.run import Run, rows_where
+from pipeline.look.run import Run, rows_where, rules_of
 
 SAMPLE_CHARS = 300
 
 
-def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -> dict[str, Any]:
+@dataclass(frozen=True)
+class NearDocument:
+    """A document with its value of the signal, the gate that dropped it (None: kept), and the beginning of its text."""
+
+    url: str | None
+    host: str | None
+    value: float
+    dropped_by: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Documents on both sides of a value, the nearest first; `above` has those that are equal to it."""
+
+    signal: str
+    value: float
+    below: tuple[NearDocument, ...]
+    above: tuple[NearDocument, ...]
+
+
+def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -> Nearest:
     """The documents just below and just above a value.
 
     Args:
         value: the threshold; by default the first bound that a rule of the run sets on the signal.
         count: documents on each side.
 
-    Returns: {"signal", "value", "below": [...], "above": [...]}, rows of {url, host, value, dropped_by, text}.
     Raises: UsageError for a signal that the run did not measure or that is a text, or without a value and a rule.
     """
     curate = run.need("curate")
@@ -36,7 +56,7 @@ def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -
             raise UsageError(
                 f"no number '{signal}' in this run.{did_you_mean(signal, known)} It has: {', '.join(known)}."
             )
-        sides = {}
+        sides: dict[str, list[dict[str, Any]]] = {}
         for side, sign, order in (("below", "<", "DESC"), ("above", ">=", "ASC")):
             sides[side] = connection.sql(
                 f'SELECT s.doc_id, s.url, s.host, s."{signal}" AS value, d.gate AS dropped_by '
@@ -44,9 +64,11 @@ def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -
                 f'WHERE s."{signal}" {sign} {value!r} ORDER BY s."{signal}" {order}, s.url LIMIT {count}',
                 params=files,
             ).to_arrow_table().to_pylist()  # fmt: skip
-    for row in (r for rows in sides.values() for r in rows):
-        row["text"] = _text(run, row.pop("doc_id"))
-    return {"signal": signal, "value": value, **sides}
+    below, above = (
+        tuple(NearDocument(r["url"], r["host"], r["value"], r["dropped_by"], _text(run, r["doc_id"])) for r in rows)
+        for rows in sides.values()
+    )
+    return Nearest(signal, value, below, above)
 
 
 def _text(run: Run, doc_id: bytes) -> str:

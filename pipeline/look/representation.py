@@ -8,26 +8,58 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from pipeline.core.errors import UsageError
 from pipeline.look.run import Run, table_of
-from pipeline.text.batch import TextBatch, read_list
+from pipeline.text.batch import TextBatch
+from pipeline.text.lists import read_list
 
 LISTS = Path(__file__).parent.parent / "lists"
 TERM_LISTS = {"identity term": "identity_terms_en", "dialect": "dialect_markers_en"}
 MIN_DOCUMENTS = 20  # fewer say nothing about a rate
 
 
-def representation(run: Run, *, top: int = 25) -> dict[str, Any]:
+@dataclass(frozen=True)
+class GroupRate:
+    """How often curation removed documents of a group.
+
+    Attributes:
+        kind: "host", "language", "identity term" or "dialect".
+        rate: removed / documents. ratio: the rate over that of all documents. z: standard errors between the two.
+        gates: documents that each gate removed, the most first.
+    """
+
+    kind: str
+    name: str
+    documents: int
+    removed: int
+    rate: float
+    ratio: float
+    z: float
+    gates: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Representation:
+    """Removal rates: of all documents, and of groups, by kind, the largest ratio first. Groups under 20 documents are left
+    out."""
+
+    documents: int
+    removed: int
+    rate: float
+    by_gate: dict[str, int]
+    groups: tuple[GroupRate, ...]
+
+
+def representation(run: Run, *, top: int = 25) -> Representation:
     """Removal rates of groups of documents, per gate, beside the rate of all.
 
-    Returns: {"documents", "removed", "by_gate": {gate: documents}, "groups": [{kind, name, documents, removed, rate,
-        ratio, z, gates: {gate: documents}}]}; `ratio` is the group's rate over that of all documents, `z` how many
-        standard errors lie between. Groups of a kind with under 20 documents are left out; largest ratio first.
+    Args:
+        top: groups of each kind.
 
     Raises: UsageError if the run lacks an extract or curate step (their texts and decisions are needed).
     """
@@ -57,31 +89,26 @@ def representation(run: Run, *, top: int = 25) -> dict[str, Any]:
     n = sum(total.values())
     removed = n - total[None]
     rate = removed / max(n, 1)
-    rows_out: list[dict[str, Any]] = []
-    for (kind, name), counts in groups.items():
-        size = sum(counts.values())
-        if size < MIN_DOCUMENTS:
-            continue
-        gone = size - counts[None]
-        error = math.sqrt(max(rate * (1 - rate), 1e-12) / size)
-        rows_out.append(
-            {
-                "kind": kind, "name": name, "documents": size, "removed": gone, "rate": gone / size,
-                "ratio": gone / size / rate if rate else 0.0, "z": (gone / size - rate) / error,
-                "gates": {g: c for g, c in sorted(counts.items(), key=lambda x: -x[1]) if g},
-            }
-        )  # fmt: skip
-    rows_out.sort(key=lambda r: (r["kind"], -r["ratio"], r["name"]))
-    kept: list[dict[str, Any]] = []
-    for kind in dict.fromkeys(r["kind"] for r in rows_out):
-        kept += [r for r in rows_out if r["kind"] == kind][:top]
-    return {
-        "documents": n,
-        "removed": removed,
-        "rate": rate,
-        "by_gate": {g: c for g, c in total.items() if g},
-        "groups": kept,
-    }
+    rates = [_rate(*key, counts, rate) for key, counts in groups.items() if sum(counts.values()) >= MIN_DOCUMENTS]
+    rates.sort(key=lambda r: (r.kind, -r.ratio, r.name))
+    kept: list[GroupRate] = []
+    for kind in dict.fromkeys(r.kind for r in rates):
+        kept += [r for r in rates if r.kind == kind][:top]
+    return Representation(n, removed, rate, {g: c for g, c in total.items() if g}, tuple(kept))
+
+
+def _rate(kind: str, name: str, counts: Counter[str | None], rate: float) -> GroupRate:
+    """A group beside the rate of all documents; `counts` are its documents by the gate that removed them, None for kept."""
+    size = sum(counts.values())
+    gone = size - counts[None]
+    error = math.sqrt(max(rate * (1 - rate), 1e-12) / size)
+    return GroupRate(
+        kind, name, size, gone,
+        rate=gone / size,
+        ratio=gone / size / rate if rate else 0.0,
+        z=(gone / size - rate) / error,
+        gates={g: c for g, c in sorted(counts.items(), key=lambda x: -x[1]) if g},
+    )  # fmt: skip
 
 
 def _terms(name: str) -> tuple[list[str], dict[int, int]]:

@@ -1,4 +1,4 @@
-"""A run as the looking commands see it: its sealed steps, and tables over all shards of one."""
+"""A run as the looking commands see it: its sealed steps, the rules it decided by, and tables over all shards of a step."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pyarrow.dataset as pads
 
 from pipeline.core.dataset import Dataset, is_dataset, open_dataset
 from pipeline.core.errors import UsageError
-from pipeline.core.files import read_json
-
-STAGES = ("crawl", "extract", "curate", "tokenizer", "tokenize", "train")
+from pipeline.core.rules import Rule
+from pipeline.run.run import RUN, sealed
+from pipeline.run.stages import results
 
 
 @dataclass(frozen=True)
 class Run:
-    """The sealed steps of a run directory, by stage (crawl, extract, curate, tokenizer, tokenize, train)."""
+    """The sealed steps of a run directory, by the name of the result."""
 
     root: Path
     steps: dict[str, Dataset]
@@ -37,20 +37,19 @@ def open_run(path: Path) -> Run:
 
     Raises: UsageError if it is neither.
     """
-    if (path / "run.json").is_file():
-        names = read_json(path / "run.json")["steps"]
-        return Run(
-            path, {k: open_dataset(path / names[k]) for k in STAGES if k in names and is_dataset(path / names[k])}
-        )
+    if (path / RUN).is_file():
+        return Run(path, sealed(path, results()))
     if is_dataset(path):
         step = open_dataset(path)
         return Run(path, {step.step: step})
     raise UsageError(f"{path}: neither a run directory (run.json) nor a finished step (manifest.json).")
 
 
-def rows_where(step: Dataset, folder: str, column: str, value: Any, columns: list[str] | None = None) -> list[Any]:
+def rows_where(
+    step: Dataset, folder: str, column: str, value: str | bytes | pa.Scalar, columns: list[str] | None = None
+) -> list[dict[str, Any]]:
     """Rows of a step's sub-folder where a column has a value, with the shard they lie in as `shard`."""
-    found = []
+    found: list[dict[str, Any]] = []
     for path in step.files(folder):
         table = pads.dataset(path).to_table(filter=pads.field(column) == value, columns=columns)
         found += [{**row, "shard": int(path.stem)} for row in table.to_pylist()]
@@ -62,3 +61,13 @@ def table_of(step: Dataset | None, folder: str, columns: list[str] | None = None
     if step is None or not step.files(folder):
         return pa.table({c: pa.array([], pa.string()) for c in columns or []})
     return pads.dataset(step.files(folder)).to_table(columns=columns)
+
+
+def rules_of(curate: Dataset) -> list[tuple[str, list[Rule]]]:
+    """The rule gates of a sealed curate step, in order, as they decided."""
+    gates = []
+    for gate in curate.params["gates"]:
+        if "rules" in gate:
+            rules = [Rule(r, s, lo, hi, tuple(one) if one else None, "", by) for r, s, lo, hi, one, by in gate["rules"]]
+            gates.append((gate["name"], rules))
+    return gates

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pyarrow.parquet as pq
 
-from pipeline.core.dataset import Dataset, verify_files
+from pipeline.core.answers import BARE
+from pipeline.core.dataset import Dataset, shard_file, verify_files
 from pipeline.core.errors import BooksError
 from pipeline.core.files import read_json
-from pipeline.core.step import add_counts, balance
+from pipeline.core.step import add_counts, balance, record_file
 from pipeline.look.run import Run
 
 
-def verify(run: Run) -> Iterator[tuple[str, list[str]]]:
-    """(step, problems) for every step; no problems means that the step is whole."""
-    for stage in run.steps:
-        step = run.steps[stage]
-        yield f"{step.step}-{step.key}", [*verify_files(step), *_books(step), *_chain(run, stage)]
+@dataclass(frozen=True)
+class Verified:
+    """What is wrong with each step, by STEP-KEY in the order of the run; a step without problems is whole."""
+
+    steps: dict[str, tuple[str, ...]] = field(metadata=BARE)
+
+    @property
+    def whole(self) -> bool:
+        return not any(self.steps.values())
+
+
+def verify(run: Run) -> Verified:
+    """Hashes, rows, books and the chain of every step."""
+    found = {}
+    for stage, step in run.steps.items():
+        found[f"{step.step}-{step.key}"] = (*verify_files(step), *_books(step), *_chain(run, stage))
+    return Verified(found)
 
 
 def _books(step: Dataset) -> Iterator[str]:
     records = []
     for shard in step.shards():
-        path = step.dir / "shards" / f"{shard:05d}.json"
+        path = step.dir / record_file(shard)
         if not path.is_file():
-            yield f"shards/{shard:05d}.json: missing"
+            yield f"{record_file(shard)}: missing"
             continue
         record = read_json(path)
         records.append(record["counts"])
@@ -42,7 +56,7 @@ def _shard_rows(step: Dataset, shard: int, counts: dict[str, object]) -> Iterato
     """The counts against what the files hold."""
     if step.manifest.get("kind") != "documents":
         return
-    data, decisions = (step.dir / d / f"{shard:05d}.parquet" for d in ("data", "decisions"))
+    data, decisions = (shard_file(step.dir / folder, shard) for folder in ("data", "decisions"))
     if not data.is_file() or not decisions.is_file():
         return  # reported as missing already
     rows, dropped = pq.read_metadata(data).num_rows, pq.read_metadata(decisions).num_rows

@@ -3,19 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import duckdb
 
+from pipeline.core.dataset import Dataset
 from pipeline.core.errors import RecipeError, UsageError, did_you_mean
 from pipeline.core.recipe import override, parse_set
 from pipeline.core.rules import Rule, RuleSet, configure
 from pipeline.core.sql import database
-from pipeline.look.explain import rules_of
-from pipeline.look.run import Run
+from pipeline.look.run import Run, rules_of
+from pipeline.look.stats import GroupBytes
 
 
-def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> dict[str, Any]:
+class Size(NamedTuple):
+    """Documents, and bytes of their texts."""
+
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class GateChange:
+    """Documents that a gate drops before and after the change."""
+
+    gate: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """Documents gained or lost: how many, of which languages and hosts (the most documents first), and some of them."""
+
+    documents: int
+    bytes: int
+    languages: tuple[GroupBytes, ...]
+    hosts: tuple[GroupBytes, ...]
+    examples: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """What other bounds would have decided.
+
+    Attributes:
+        set: the changes as they were given. gates: that drop something before or after, by name.
+        matches: gates that a gained document would still have to pass.
+        measured_all: False where dropped documents were not measured by later gates; gains are an upper bound then.
+    """
+
+    set: tuple[str, ...]
+    gates: tuple[GateChange, ...]
+    gained: Side
+    lost: Side
+    kept_before: Size
+    kept_after: Size
+    matches: tuple[str, ...]
+    measured_all: bool
+
+
+def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> WhatIf:
     """Documents and bytes gained and lost if bounds were others.
 
     Args:
@@ -38,16 +87,16 @@ def whatif(run: Run, sets: Sequence[str], *, top: int = 10) -> dict[str, Any]:
             f"CREATE TABLE verdict AS SELECT url, host, language, bytes, before, "
             f"{_first_gate(new, order)} AS after FROM docs"
         )
-        return {
-            "set": list(sets),
-            "gates": _records(connection, _BY_GATE),
-            "gained": _side(connection, "before IS NOT NULL AND after IS NULL", top),
-            "lost": _side(connection, "before IS NULL AND after IS NOT NULL", top),
-            "kept_before": _total(connection, "before"),
-            "kept_after": _total(connection, "after"),
-            "matches": [g["name"] for g in curate.params["gates"] if g.get("kind") == "match"],
-            "measured_all": bool(curate.params["measure_dropped"]),
-        }
+        return WhatIf(
+            set=tuple(sets),
+            gates=tuple(GateChange(*r) for r in connection.sql(_BY_GATE).fetchall()),
+            gained=_side(connection, "before IS NOT NULL AND after IS NULL", top),
+            lost=_side(connection, "before IS NULL AND after IS NOT NULL", top),
+            kept_before=_total(connection, "before"),
+            kept_after=_total(connection, "after"),
+            matches=tuple(g["name"] for g in curate.params["gates"] if g.get("kind") == "match"),
+            measured_all=bool(curate.params["measure_dropped"]),
+        )
 
 
 _BY_GATE = """
@@ -74,7 +123,7 @@ def _changed(old: dict[str, list[Rule]], sets: Sequence[str]) -> dict[str, list[
     }
 
 
-def load_documents(connection: duckdb.DuckDBPyConnection, curate: Any, signals: Sequence[str]) -> None:
+def load_documents(connection: duckdb.DuckDBPyConnection, curate: Dataset, signals: Sequence[str]) -> None:
     """A view `docs`: what decides, host, language, size, and the gate that dropped a document. Columns that no rule
     needs are never read."""
     connection.execute("SET preserve_insertion_order = false")
@@ -127,32 +176,23 @@ def _bound(rule: Rule, bound: str) -> str:
     return f"(CASE {' '.join(cases)} ELSE {default} END)" if cases else default
 
 
-def _side(connection: duckdb.DuckDBPyConnection, where: str, top: int) -> dict[str, Any]:
+def _side(connection: duckdb.DuckDBPyConnection, where: str, top: int) -> Side:
     documents, size = connection.execute(
         f"SELECT count(*), coalesce(sum(bytes), 0)::BIGINT FROM verdict WHERE {where}"
     ).fetchall()[0]
-    group = (
+    names = (
         "SELECT coalesce({0}, '') AS name, count(*) AS documents, sum(bytes)::BIGINT AS bytes FROM verdict WHERE {1} "
+        f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {top}"
     )
-    tail = f"GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT {top}"
-    return {
-        "documents": documents,
-        "bytes": size,
-        "languages": _records(connection, group.format("language", where) + tail),
-        "hosts": _records(connection, group.format("host", where) + tail),
-        "examples": [
-            r[0]
-            for r in connection.execute(f"SELECT url FROM verdict WHERE {where} ORDER BY url LIMIT {top}").fetchall()
-        ],
-    }
+    languages, hosts = (
+        tuple(GroupBytes(*r) for r in connection.sql(names.format(column, where)).fetchall())
+        for column in ("language", "host")
+    )
+    examples = connection.execute(f"SELECT url FROM verdict WHERE {where} ORDER BY url LIMIT {top}").fetchall()
+    return Side(documents, size, languages, hosts, tuple(r[0] for r in examples))
 
 
-def _total(connection: duckdb.DuckDBPyConnection, column: str) -> list[int]:
-    """Documents and bytes that are kept by the decisions in a column."""
+def _total(connection: duckdb.DuckDBPyConnection, column: str) -> Size:
+    """Documents that are kept by the decisions in a column."""
     query = f"SELECT count(*), coalesce(sum(bytes), 0)::BIGINT FROM verdict WHERE {column} IS NULL"
-    return list(connection.execute(query).fetchall()[0])
-
-
-def _records(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
-    table: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
-    return table
+    return Size(*connection.execute(query).fetchall()[0])

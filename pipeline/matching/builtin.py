@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from w3lib.url import canonicalize_url, url_query_cleaner
 
+from pipeline.core.documents import Doc, texts_of
 from pipeline.core.registry import match
-from pipeline.core.schema import Doc
 from pipeline.matching.kernels import minhash as k
 from pipeline.matching.kernels.copies import shared
-from pipeline.text.batch import TextBatch
 from pipeline.text.simhash import block_keys, simhashes
 
 
@@ -60,7 +59,7 @@ def shingle_sets(
     Two different n-grams of texts of n and m words are taken for one with probability n m / 2^32: a hundredth of a
     percent of one n-gram for pages of 700 words.
     """
-    words = TextBatch.of(docs).words
+    words = texts_of(docs).words
     found: tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]] = k.shingle_sets(
         words.first, words.hashes, shingle_words
     )
@@ -119,7 +118,7 @@ def minhash(
     """
     if threshold > 0:
         bands, rows_per_band = chosen_bands(threshold, bands * rows_per_band)
-    words = TextBatch.of(docs).words
+    words = texts_of(docs).words
     signature = k.signatures(words.first, words.hashes, shingle_words, *permutations(bands * rows_per_band, seed))
     keys = k.band_keys(signature, bands, rows_per_band)
     filled = np.flatnonzero(np.diff(words.first))
@@ -141,7 +140,7 @@ def simhash(
 
     Returns: place in `docs` and key (16 bytes) of every choice of three blocks of six, for every document that has words.
     """
-    words = TextBatch.of(docs).words
+    words = texts_of(docs).words
     filled = np.flatnonzero(np.diff(words.first))
     keys = block_keys(simhashes(words, shingle_words=shingle_words)[filled])
     flat = np.ascontiguousarray(keys).view(np.uint8).reshape(-1, 16)

@@ -8,21 +8,21 @@ it was to be taken.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.core.dataset import Dataset
+from pipeline.core.documents import Documents, docs_of, texts_of
 from pipeline.core.errors import UsageError
-from pipeline.core.schema import Doc, docs_of
-from pipeline.curate.gates import Curation
+from pipeline.core.registry import Call
 from pipeline.matching.builtin import chosen_bands, permutations, shingle_sets
 from pipeline.matching.kernels import minhash as k
 from pipeline.matching.kernels.copies import linked_pairs, shared
 from pipeline.matching.tables import distinct
-from pipeline.text.batch import TextBatch
 
 LOOSE_ROWS = 2
 PERMUTATIONS = 256
@@ -49,22 +49,69 @@ WORTH_IT = 0.75  # a choice that finds enough is suggested if it needs so many p
 FEW = 50
 
 
-def calibrate(curation: Curation, documents: Dataset, *, limit: int = 100_000) -> dict[str, Any]:
+@dataclass(frozen=True)
+class SimilarPairs:
+    """Pairs whose true Jaccard similarity lies in [from, to), the last bin with both ends."""
+
+    from_: float
+    to: float
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Bands:
+    """What a choice of bands and rows finds; rates are None where there is no pair to tell them by.
+
+    Attributes:
+        recall: share of the pairs at or above `min_similarity` that meet in a band; expected_recall: the same in theory.
+        precision: share of the pairs that meet which are at or above it. candidates: pairs that meet.
+        now: the recipe's choice. suggested: the one to take instead.
+    """
+
+    bands: int
+    rows_per_band: int
+    recall: float | None
+    expected_recall: float | None
+    precision: float | None
+    candidates: int
+    now: bool
+    suggested: bool
+
+    @property
+    def permutations(self) -> int:
+        return self.bands * self.rows_per_band
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What bands find and miss on these documents.
+
+    Attributes:
+        documents: that were looked at. pairs: that resemble each other at all; copies: at or above `min_similarity`.
+        bands: the recipe's choice first.
+    """
+
+    documents: int
+    pairs: int
+    copies: int
+    min_similarity: float
+    histogram: tuple[SimilarPairs, ...]
+    bands: tuple[Bands, ...]
+    advice: str
+
+
+def calibrate(matches: Sequence[Call], documents: Dataset, *, limit: int = 100_000) -> Calibration:
     """Recall and precision of bands and rows for the recipe's `minhash`.
 
     Args:
         limit: documents to look at, evenly spread.
 
-    Returns: {"documents", "pairs", "copies", "min_similarity", "histogram": [{"from", "to", "pairs"}], "bands": [{"bands",
-        "rows_per_band", "recall", "expected_recall", "precision", "candidates", "now", "suggested"}], "advice"}; recall is
-        the share of the pairs at or above `min_similarity` that meet in a band, precision the share of the pairs that meet
-        which are at or above it.
-    Raises: UsageError if the curation has no minhash.
+    Raises: UsageError if `minhash` is not among the matches.
     """
-    gate = next((g for g in curation.gates if g.name == "minhash"), None)
-    if gate is None:
+    call = next((m for m in matches if m.name == "minhash"), None)
+    if call is None:
         raise UsageError("calibrate needs the gate minhash, which is not among the recipe's gates.")
-    params = gate.params
+    params = call.params
     size, bound = int(params["shingle_words"]), float(params["min_similarity"])
     now = (int(params["bands"]), int(params["rows_per_band"]))
     if params["threshold"] > 0:
@@ -76,64 +123,65 @@ def calibrate(curation: Curation, documents: Dataset, *, limit: int = 100_000) -
     a, b = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
     similar = np.array([_jaccard(offsets, values, x, y) for x, y in zip(a.tolist(), b.tolist(), strict=True)])
     copies = similar >= bound
-    rows: list[dict[str, Any]] = []
+    rows: list[Bands] = []
     for bands, per_band in dict.fromkeys([now, *CHOICES]):
         if bands * per_band > count:
             continue
         meet = _meets(signatures, a, b, bands, per_band)
         expected = 1 - (1 - similar[copies] ** per_band) ** bands
         rows.append(
-            {
-                "bands": bands,
-                "rows_per_band": per_band,
-                "recall": float(meet[copies].mean()) if copies.any() else None,
-                "expected_recall": float(expected.mean()) if copies.any() else None,
-                "precision": float(copies[meet].mean()) if meet.any() else None,
-                "candidates": int(meet.sum()),
-                "now": (bands, per_band) == now,
-                "suggested": False,
-            }
+            Bands(
+                bands,
+                per_band,
+                recall=float(meet[copies].mean()) if copies.any() else None,
+                expected_recall=float(expected.mean()) if copies.any() else None,
+                precision=float(copies[meet].mean()) if meet.any() else None,
+                candidates=int(meet.sum()),
+                now=(bands, per_band) == now,
+                suggested=False,
+            )
         )
     edges = np.linspace(0, 1, 11)
     counts, _ = np.histogram(similar, edges)
-    return {
-        "documents": len(signatures),
-        "pairs": len(pairs),
-        "copies": int(copies.sum()),
-        "min_similarity": bound,
-        "histogram": [
-            {"from": round(float(lo), 2), "to": round(float(hi), 2), "pairs": int(n)}
+    best, advice = _advise(rows, int(copies.sum()))
+    return Calibration(
+        documents=len(signatures),
+        pairs=len(pairs),
+        copies=int(copies.sum()),
+        min_similarity=bound,
+        histogram=tuple(
+            SimilarPairs(round(float(lo), 2), round(float(hi), 2), int(n))
             for lo, hi, n in zip(edges, edges[1:], counts, strict=False)
-        ],
-        "bands": rows,
-        "advice": _advise(rows, int(copies.sum())),
-    }
+        ),
+        bands=tuple(replace(r, suggested=r is best) for r in rows),
+        advice=advice,
+    )
 
 
-def _permutations(row: dict[str, Any]) -> int:
-    return int(row["bands"] * row["rows_per_band"])
-
-
-def _advise(rows: list[dict[str, Any]], copies: int) -> str:
-    """Marks the cheapest choice that finds enough, and says so."""
-    if rows[0]["recall"] is None:
-        return "No pair is at or above min_similarity: nothing to measure recall by. Look at more documents."
+def _advise(rows: Sequence[Bands], copies: int) -> tuple[Bands | None, str]:
+    """The choice to take instead of the first, which is the recipe's: the cheapest that finds enough; and why."""
     now = rows[0]
+    if now.recall is None:
+        return None, "No pair is at or above min_similarity: nothing to measure recall by. Look at more documents."
     doubt = f" (of {copies} pairs only: look at more documents)" if copies < FEW else ""
-    enough = [r for r in rows if r["recall"] >= WANTED_RECALL]
-    best = min(enough, key=_permutations) if enough else max(rows, key=lambda r: (r["recall"], -r["candidates"]))
-    if now in enough and _permutations(best) > WORTH_IT * _permutations(now):
-        return f"The bands as they are find {now['recall']:.1%} of the copies{doubt}; keep them."
+    enough = [r for r in rows if _found(r) >= WANTED_RECALL]
+    best = min(enough, key=lambda r: r.permutations) if enough else max(rows, key=lambda r: (_found(r), -r.candidates))
+    if now in enough and best.permutations > WORTH_IT * now.permutations:
+        return None, f"The bands as they are find {now.recall:.1%} of the copies{doubt}; keep them."
     if best is now:
-        return (
-            f"No choice finds {WANTED_RECALL:.0%} of the copies; the bands as they are find {now['recall']:.1%}{doubt}."
+        return None, (
+            f"No choice finds {WANTED_RECALL:.0%} of the copies; the bands as they are find {now.recall:.1%}{doubt}."
         )
-    best["suggested"] = True
-    return (
-        f"Suggested: bands = {best['bands']}, rows_per_band = {best['rows_per_band']} ({_permutations(best)} permutations) "
-        f"finds {best['recall']:.1%} of the copies, {now['recall']:.1%} now{doubt}. "
+    return best, (
+        f"Suggested: bands = {best.bands}, rows_per_band = {best.rows_per_band} ({best.permutations} permutations) "
+        f"finds {best.recall:.1%} of the copies, {now.recall:.1%} now{doubt}. "
         "Pairs are verified either way: more candidates cost time, not documents."
     )
+
+
+def _found(row: Bands) -> float:
+    """Recall; all rows have one where the first has."""
+    return row.recall or 0.0
 
 
 def _sketches(
@@ -148,11 +196,10 @@ def _sketches(
     for batch in documents.batches("data", ["doc_id", "text"], rows=BATCH):
         rows = [i for i in range(batch.num_rows) if (at + i) % step == 0]
         at += batch.num_rows
-        docs: list[Doc] = docs_of(pa.table(batch.take(rows)))
-        docs = [d for d in docs if d.text.strip()]
+        docs = Documents(d for d in docs_of(pa.table(batch.take(rows))) if d.text.strip())
         if not docs:
             continue
-        words = TextBatch.of(docs).words
+        words = texts_of(docs).words
         filled = np.flatnonzero(np.diff(words.first))
         signatures.append(k.signatures(words.first, words.hashes, size, factors, addends)[filled])
         found, sets = shingle_sets(docs, shingle_words=size)

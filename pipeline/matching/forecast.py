@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.dataset import Dataset
-from pipeline.core.schema import Doc, docs_of
-from pipeline.curate.gates import Curation, Gate
+from pipeline.core.documents import Doc, docs_of
+from pipeline.core.registry import Call
+from pipeline.matching.copies import keys_of
 from pipeline.matching.pairs import BUCKET_BYTES, RANGE_KEYS
+from pipeline.matching.sets import features_of
 
 SAMPLE = 2_000  # documents
 WORKER_BASE = 230 << 20  # bytes of a process that has everything imported and no task
@@ -24,34 +28,74 @@ DOCUMENT_S = 5e-6  # sorting, ranks
 PASS_S = 6e-5  # reading a document and writing its state and sidecars
 
 
-def forecast(curation: Curation, documents: Dataset, workers: int) -> dict[str, Any]:
-    """Time, memory and disk for the matches of a curation over a dataset.
+class Seconds(NamedTuple):
+    """If nothing is a copy, and if everything is."""
+
+    least: float
+    most: float
+
+
+class DiskBytes(NamedTuple):
+    """If nothing is a copy, and if everything is."""
+
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class MatchForecast:
+    """What one match will cost: keys of all documents, time with the workers, disk while it runs."""
+
+    gate: str
+    keys: int
+    seconds: Seconds
+    disk_bytes: DiskBytes
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the matches of a curation will cost.
+
+    Attributes:
+        documents, text_bytes: of the dataset. sampled: documents that were measured.
+        memory_bytes: of all processes together, at most.
+    """
+
+    documents: int
+    text_bytes: int
+    sampled: int
+    workers: int
+    matches: tuple[MatchForecast, ...]
+    seconds: Seconds
+    disk_bytes: DiskBytes
+    memory_bytes: int
+
+
+def forecast(matches: Sequence[Call], documents: Dataset, workers: int) -> Forecast:
+    """Time, memory and disk for matches over a dataset.
 
     The cost of keys and sets is measured on documents spread over all shards; counts and bytes come from the files'
     metadata. How many documents are copies is not known before: sets are forecast for between none and all of them.
-
-    Returns: {"documents", "text_bytes", "sampled", "matches": [{"gate", "keys", "seconds": [least, most],
-        "disk_bytes": [least, most]}], "seconds", "disk_bytes", "memory_bytes", "workers"}.
     """
     total, text_bytes, sample = _look(documents)
-    rows = [_one(gate, sample, total, text_bytes, workers) for gate in curation.gates if gate.kind == "match"]
-    largest = max(documents.manifest["files"][n]["rows"] for n in documents.manifest["files"] if n.startswith("data/"))
+    rows = tuple(_one(call, sample, total, text_bytes, workers) for call in matches)
+    largest = max(pq.read_metadata(path).num_rows for path in documents.files("data"))
     shard_text = text_bytes * largest // max(total, 1)
     task = max(
         10 * shard_text,
-        40 * min(RANGE_KEYS, max((r["keys"] for r in rows), default=0)),
+        40 * min(RANGE_KEYS, max((r.keys for r in rows), default=0)),
         3 * min(BUCKET_BYTES, text_bytes),
     )
-    return {
-        "documents": total,
-        "text_bytes": text_bytes,
-        "sampled": len(sample),
-        "workers": workers,
-        "matches": rows,
-        "seconds": [round(sum(r["seconds"][i] for r in rows), 1) for i in (0, 1)],
-        "disk_bytes": [sum(r["disk_bytes"][i] for r in rows) for i in (0, 1)],
-        "memory_bytes": WORKER_BASE * (workers + 1 if workers > 1 else 1) + max(task * workers, 24 * total),
-    }
+    return Forecast(
+        documents=total,
+        text_bytes=text_bytes,
+        sampled=len(sample),
+        workers=workers,
+        matches=rows,
+        seconds=Seconds(round(sum(r.seconds.least for r in rows), 1), round(sum(r.seconds.most for r in rows), 1)),
+        disk_bytes=DiskBytes(sum(r.disk_bytes.least for r in rows), sum(r.disk_bytes.most for r in rows)),
+        memory_bytes=WORKER_BASE * (workers + 1 if workers > 1 else 1) + max(task * workers, 24 * total),
+    )
 
 
 def _look(documents: Dataset) -> tuple[int, int, list[Doc]]:
@@ -77,31 +121,24 @@ def _look(documents: Dataset) -> tuple[int, int, list[Doc]]:
     return total, text, sample
 
 
-def _one(gate: Gate, sample: list[Doc], total: int, text_bytes: int, workers: int) -> dict[str, Any]:
-    from pipeline.curate.passes import keys_of
-    from pipeline.matching.verify import features_of
-
+def _one(call: Call, sample: list[Doc], total: int, text_bytes: int, workers: int) -> MatchForecast:
     share = total / max(len(sample), 1)
-    keys_of(gate, sample[:10])
+    keys_of(call, sample[:10])
     began = time.process_time()
-    places, _ = keys_of(gate, sample)
+    places, _ = keys_of(call, sample)
     key_s = (time.process_time() - began) * share
     keys = round(len(places) * share)
     sets_s, set_bytes = 0.0, 0
-    if gate.match.features:
-        features_of(gate, sample[:10])
+    if call.match.features:
+        features_of(call, sample[:10])
         began = time.process_time()
-        found = features_of(gate, sample)
+        found = features_of(call, sample)
         sets_s = (time.process_time() - began) * share
         set_bytes = round(found.nbytes * share)
-    elif gate.match.similarity:
+    elif call.match.similarity:
         set_bytes = text_bytes
-    exact = not (gate.match.features or gate.match.similarity)
+    exact = not (call.match.features or call.match.similarity)
     disk = round(keys * (EXACT_KEY_BYTES if exact else KEY_BYTES) + total * RANK_BYTES)
     least = (key_s + total * (PASS_S + DOCUMENT_S) + keys * KEY_S) / workers
-    return {
-        "gate": gate.name,
-        "keys": keys,
-        "seconds": [round(least, 1), round(least + 2 * sets_s / workers, 1)],
-        "disk_bytes": [disk, disk + set_bytes],
-    }
+    seconds = Seconds(round(least, 1), round(least + 2 * sets_s / workers, 1))
+    return MatchForecast(call.name, keys, seconds, DiskBytes(disk, disk + set_bytes))

@@ -10,7 +10,9 @@ range or bucket; sorting spills.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.dataset import Dataset, Source
+from pipeline.core.dataset import Source
 from pipeline.core.errors import DataError
 from pipeline.core.files import write_parquet
 from pipeline.core.ranges import rows_between
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import ShardResult, Task
-from pipeline.curate.passes import SORTED_ROWS
 from pipeline.matching.kernels import copies as k
-from pipeline.matching.tables import distinct, order_by, sorter
+from pipeline.matching.question import SORTED_ROWS, Outputs
+from pipeline.matching.tables import distinct, sorter
 
 RANGE_KEYS = 4_000_000  # keys of a range, about
 BUCKET_BYTES = 128_000_000  # text of the candidates that are compared in one task, about
@@ -43,27 +45,32 @@ MEMBERS = pa.schema([("bucket", pa.int32()), ("rank", pa.uint32()), ("place", pa
 
 @dataclass(frozen=True)
 class RankArgs:
-    keep: tuple[str, ...]
+    order: str  # of `keep`, as SQL
     known: int  # documents of the index: they come first
-    shards: tuple[int, ...]  # the inputs are the state of each of these, then the documents of the index
     memory: int | None
 
 
-def rank_documents(task: Task) -> ShardResult:
-    """`ranks/<shard>`: the rank and the size of every document that is still in, in the order of the shard's state."""
-    args: RankArgs = task.args
-    states, indexed = task.inputs[: len(args.shards)], task.inputs[len(args.shards) :]
+def rank_documents(task: Task[RankArgs]) -> ShardResult:
+    """`ranks/<shard>`: the rank and the size of every document that is still in, in the order of the shard's state.
+
+    Inputs: state of every shard, docs of the index.
+    """
+    args = task.args
+    states, indexed = task.all("state"), task.all("docs")
+    shards = [s.shard for s in states]
     sizes = [pq.read_metadata(s.path).num_rows for s in states]
-    starts = dict(zip(args.shards, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True)) if sizes else {}
+    starts = dict(zip(shards, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True)) if sizes else {}
     total = sum(sizes)
     if args.known + total > MAX_DOCUMENTS:
         raise DataError(f"{args.known + total:,} documents: a match takes {MAX_DOCUMENTS:,} at most.")
     first_of = np.zeros(max(starts, default=0) + 1, np.int64)
     first_of[list(starts)] = list(starts.values())
     ranks = np.empty(total, np.uint32)
-    order = ", ".join([*map(order_by, args.keep), "doc_id"])
     with sorter(task.out, args.memory) as connection:
-        query = f"SELECT shard, file_row_number AS place, doc_id FROM read_parquet($files, file_row_number=true) ORDER BY {order}"
+        query = (
+            "SELECT shard, file_row_number AS place, doc_id FROM read_parquet($files, file_row_number=true) "
+            f"ORDER BY {args.order}"
+        )
         files = [str(s.path) for s in states]
         if indexed:
             _check_new(connection, files, [str(s.path) for s in indexed])
@@ -81,9 +88,9 @@ def rank_documents(task: Task) -> ShardResult:
             place = first_of[batch.column("shard").to_numpy()] + batch.column("place").to_numpy()
             ranks[place] = np.arange(at, at + len(place), dtype=np.uint32) + np.uint32(args.known)
             at += len(place)
-    outputs: dict[Path, int | None] = {}
-    for shard, source, size in zip(args.shards, states, sizes, strict=True):
-        path = task.out / "ranks" / f"{shard:05d}.parquet"
+    outputs: Outputs = {}
+    for shard, source, size in zip(shards, states, sizes, strict=True):
+        path = task.other("ranks", shard)
         mine = ranks[starts[shard] : starts[shard] + size]
         table = pa.table([pa.array(mine), pq.read_table(source.path, columns=["bytes"])["bytes"]], schema=RANKS)
         write_parquet(path, table, packed=False)
@@ -101,20 +108,23 @@ def _check_new(connection: duckdb.DuckDBPyConnection, states: list[str], indexed
 
 
 @dataclass(frozen=True)
-class KeyFile:
-    """Keys and what their `doc` column counts: `ranks` gives each place its rank, or doc + `offset` is the rank."""
-
-    keys: int  # place among the task's inputs
-    ranks: int | None
-    offset: int = 0
-
-
-@dataclass(frozen=True)
 class PairArgs:
-    bits: int  # the first bits of a key number its range
-    verified: bool  # whether pairs are compared later; then 64 bits of a key will do
-    files: tuple[KeyFile, ...]
-    known: int  # how many of the inputs, the last ones, are documents of the index
+    """How keys become pairs.
+
+    Attributes:
+        bits: the first bits of a key number its range.
+        verified: whether pairs are compared later; then 64 bits of a key will do.
+        known: for each segment of the index the rank of its first document; its keys are the input `segment_input` names.
+    """
+
+    bits: int
+    verified: bool
+    known: tuple[int, ...]
+
+
+def segment_input(number: int) -> str:
+    """The name of the input that has the keys of a segment of the index."""
+    return f"keys of segment {number}"
 
 
 def range_bits(keys: int) -> int:
@@ -131,33 +141,14 @@ def key_range(number: int, bits: int) -> tuple[int, int]:
     return number * span, (number + 1) * span - 1
 
 
-def pair_range(task: Task) -> ShardResult:
-    """`pairs/<range>`: distinct pairs of ranks that share a key of this range, ascending."""
-    args: PairArgs = task.args
-    low, high = key_range(task.shard, args.bits)
-    columns = ["high", "doc"] if args.verified else ["high", "low", "doc"]
-    highs, lows, ranks = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
-    for file in args.files:
-        of = None
-        for table in rows_between(task.inputs[file.keys].path, "high", low, high, columns):
-            if not table.num_rows:
-                continue
-            highs.append(table["high"].to_numpy())
-            if not args.verified:
-                lows.append(table["low"].to_numpy())
-            docs = table["doc"].to_numpy()
-            if file.ranks is None:
-                ranks.append((docs + file.offset).astype(np.uint32))
-            else:
-                if of is None:
-                    of = pq.read_table(task.inputs[file.ranks].path, columns=["rank"])["rank"].to_numpy()
-                ranks.append(of[docs])
-    indexes = task.inputs[len(task.inputs) - args.known :]
-    kept = np.concatenate(
-        [np.zeros(0, np.uint32), *(pq.read_table(s.path, columns=["kept"])["kept"].to_numpy() for s in indexes)]
-    )
-    keys, low_bits, rank = np.concatenate(highs), np.concatenate(lows), np.concatenate(ranks)
-    del highs, lows, ranks
+def pair_range(task: Task[PairArgs]) -> ShardResult:
+    """`pairs/<range>`: distinct pairs of ranks that share a key of this range, ascending.
+
+    Inputs: keys and ranks of every shard, docs of the index, keys of each of its segments.
+    """
+    keys, low_bits, rank = _ranked_keys(task)
+    index = [pq.read_table(s.path, columns=["kept"])["kept"].to_numpy() for s in task.all("docs")]
+    kept = np.concatenate([np.zeros(0, np.uint32), *index])
     order = np.argsort(keys)
     pairs = k.linked_pairs(keys[order], low_bits[order] if len(low_bits) else low_bits, rank[order], kept)
     pairs = distinct(pairs)
@@ -169,20 +160,63 @@ def pair_range(task: Task) -> ShardResult:
     return ShardResult({path: len(pairs)}, {"keys": len(keys), "pairs": len(pairs)})
 
 
+def _ranked_keys(
+    task: Task[PairArgs],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
+    """(first 64 bits, the other 64 unless pairs are verified, rank of the document) of all keys of a range."""
+    args = task.args
+    low, high = key_range(task.shard, args.bits)
+    columns = ["high", "doc"] if args.verified else ["high", "low", "doc"]
+    highs, lows, ranks = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
+    files: list[tuple[Source, Callable[[npt.NDArray[np.int32]], npt.NDArray[np.uint32]]]] = [
+        (source, _Ranks(ranked)) for source, ranked in zip(task.all("keys"), task.all("ranks"), strict=True)
+    ]
+    for number, first in enumerate(args.known):
+        files += [(source, partial(_behind, first)) for source in task.all(segment_input(number))]
+    for source, rank_of in files:
+        for table in rows_between(source.path, "high", low, high, columns):
+            if table.num_rows:
+                highs.append(table["high"].to_numpy())
+                if not args.verified:
+                    lows.append(table["low"].to_numpy())
+                ranks.append(rank_of(table["doc"].to_numpy()))
+    return np.concatenate(highs), np.concatenate(lows), np.concatenate(ranks)
+
+
+def _behind(first: int, places: npt.NDArray[np.int32]) -> npt.NDArray[np.uint32]:
+    """Ranks of documents of a segment of the index, which lie there in their order."""
+    return (places + first).astype(np.uint32)
+
+
+class _Ranks:
+    """The rank of each place of a shard; read when it is first asked for: most ranges have keys of every shard, not all."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+
+    @cached_property
+    def _of(self) -> npt.NDArray[np.uint32]:
+        found: npt.NDArray[np.uint32] = pq.read_table(self.source.path, columns=["rank"])["rank"].to_numpy()
+        return found
+
+    def __call__(self, places: npt.NDArray[np.int32]) -> npt.NDArray[np.uint32]:
+        return self._of[places]
+
+
 @dataclass(frozen=True)
 class GroupArgs:
-    pairs: int  # how many of the inputs are pairs
-    shards: tuple[int, ...]  # of the ranks that follow
-    known: tuple[int, ...]  # documents of each segment of the index; a file with their sizes each follows the ranks
+    known: tuple[int, ...]  # documents of each segment of the index
     verified: bool  # whether pairs are compared later
 
 
-def group_pairs(task: Task) -> ShardResult:
+def group_pairs(task: Task[GroupArgs]) -> ShardResult:
     """Buckets of whole groups. `linked/<range>`: pairs by bucket; `members/<shard>`: candidates by bucket and rank;
-    `known/<segment>`: the same for the index."""
-    args: GroupArgs = task.args
-    pairs, rest = task.inputs[: args.pairs], task.inputs[args.pairs :]
-    rank_files, known_files = rest[: len(args.shards)], rest[len(args.shards) :]
+    `known/<segment>`: the same for the index.
+
+    Inputs: pairs of all ranges, ranks of every shard, docs of the index.
+    """
+    args = task.args
+    pairs, rank_files, known_files = task.all("pairs"), task.all("ranks"), task.all("docs")
     total = sum(args.known) + sum(pq.read_metadata(s.path).num_rows for s in rank_files)
     parent = np.arange(total, dtype=np.uint32)
     for source in pairs:
@@ -199,26 +233,26 @@ def group_pairs(task: Task) -> ShardResult:
         sizes[:] = UNREAD_BYTES
     bucket = k.fill_buckets(parent, sizes, BUCKET_BYTES)
     del parent, sizes
-    outputs: dict[Path, int | None] = {}
+    outputs: Outputs = {}
     n_pairs = 0
-    for i, source in enumerate(pairs):
+    for source in pairs:
         packed = _packed(source)
         later = (packed >> np.uint64(32)).astype(np.uint32)
         of = bucket[later]
         order = np.argsort(of, kind="stable")
         columns = [of[order], later[order], packed.astype(np.uint32)[order]]
-        path = task.out / "linked" / f"{i:05d}.parquet"
+        path = task.other("linked", source.shard)
         write_parquet(path, pa.table(list(map(pa.array, columns)), schema=LINKED), row_group_rows=SORTED_ROWS)
         outputs[path] = len(packed)
         n_pairs += len(packed)
     members = 0
-    for shard, source in zip(args.shards, rank_files, strict=True):
+    for source in rank_files:
         rank = pq.read_table(source.path, columns=["rank"])["rank"].to_numpy()
-        outputs |= _members(task.out / "members" / f"{shard:05d}.parquet", bucket, rank)
+        outputs |= _members(task.other("members", source.shard), bucket, rank)
         members += int(np.count_nonzero(bucket[rank] >= 0))
     for i in range(len(known_files)):
         rank = np.arange(first[i], first[i + 1], dtype=np.uint32)
-        outputs |= _members(task.out / "known" / f"{i:05d}.parquet", bucket, rank)
+        outputs |= _members(task.other("known", i), bucket, rank)
     buckets = int(bucket.max(initial=-1)) + 1
     return ShardResult(outputs, {"candidates": members, "pairs": n_pairs, "buckets": buckets})
 
@@ -230,15 +264,10 @@ def _packed(source: Source) -> npt.NDArray[np.uint64]:
     return packed
 
 
-def _members(path: Path, bucket: npt.NDArray[np.int32], rank: npt.NDArray[np.uint32]) -> dict[Path, int | None]:
+def _members(path: Path, bucket: npt.NDArray[np.int32], rank: npt.NDArray[np.uint32]) -> Outputs:
     place = np.flatnonzero(bucket[rank] >= 0)
     order = np.lexsort((rank[place], bucket[rank[place]]))
     place = place[order].astype(np.int32)
     columns: list[Any] = [bucket[rank[place]], rank[place], place]
     write_parquet(path, pa.table(list(map(pa.array, columns)), schema=MEMBERS), row_group_rows=SORTED_ROWS)
     return {path: len(place)}
-
-
-def key_rows(dataset: Dataset) -> int:
-    """Keys in all shards of a pass."""
-    return sum(f["rows"] for n, f in dataset.manifest["files"].items() if n.startswith("keys/"))

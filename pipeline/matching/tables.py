@@ -32,13 +32,3 @@ def distinct(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The values ascending, each once. `np.unique` hashes them first, which takes several times as long."""
     values = np.sort(values)
     return values[np.concatenate([[True], values[1:] != values[:-1]])] if len(values) else values
-
-
-def order_by(item: str) -> str:
-    """A `keep` item as SQL, unknown values last."""
-    return f'"{column_of(item)}" {"DESC" if item.startswith("-") else "ASC"} NULLS LAST'
-
-
-def column_of(item: str) -> str:
-    """The column of a `keep` item in a pass's `state`."""
-    return f"keep.{item.removeprefix('-')}"

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.core.documents import Doc, Documents
 from pipeline.core.errors import DataError, RecipeError
-from pipeline.core.registry import apply_spans, measure
-from pipeline.core.schema import Doc
-from pipeline.curate.gates import CurateConfig, SignalsConfig, build
+from pipeline.core.registry import measure
+from pipeline.core.spans import apply_spans
+from pipeline.curate.build import build
+from pipeline.curate.config import CurateConfig, SignalsConfig
 from pipeline.decontaminate.sets import build_index, read_items
 from pipeline.edits.contamination import cut_contamination
 from pipeline.edits.pii import REGIONS, cards, digit_windows, find, ibans, identities, ips, phones, pii
-from pipeline.look.contamination import contamination
+from pipeline.look.contamination import Holder, SeenItem, SetSeen, contamination
 from pipeline.look.run import open_run, table_of
 from pipeline.signals.url import plain_address, plain_host
 from tests.conftest import article, run, write_jsonl
@@ -115,9 +117,9 @@ def test_no_secret_reaches_a_sidecar(tmp_path: Path) -> None:
 def url_signals(addresses: list[str], **params: Any) -> list[tuple[int, ...]]:
     config = SignalsConfig({"url_listed": params})
     curation = build(CurateConfig(gates=["urls"]), config)
-    docs = [Doc(i.to_bytes(16, "big"), "x", url=u, host=u.split("/")[2]) for i, u in enumerate(addresses)]
+    docs = Documents(Doc(i.to_bytes(16, "big"), "x", url=u, host=u.split("/")[2]) for i, u in enumerate(addresses))
     for first, values in curation.signal_params.items():
-        measure(curation.signal_def(first), docs, dict(values))
+        measure(curation.signal(first), docs, values)
     return [tuple(int(v or 0) for v in d.signals.values()) for d in docs]
 
 
@@ -197,8 +199,8 @@ def test_contaminated_documents_are_dropped_and_every_item_is_on_record(tmp_path
     (decision,) = table_of(done.need("curate"), "decisions").to_pylist()
     assert (decision["url"], decision["reasons"]) == ("http://leak.test/", ["contaminated"])
     found = contamination(open_run(done.root), [sets], out=tmp_path / "out")
-    assert found["sets"] == [{"set": "quiz", "items": 4, "seen": 1, "clean": 3}]
-    assert found["items"] == [{"item": "quiz/1", "documents": [{"url": "http://leak.test/", "kept": False}]}]
+    assert found.sets == (SetSeen("quiz", items=4, seen=1, clean=3),)
+    assert found.items == (SeenItem("quiz/1", (Holder("http://leak.test/", kept=False),)),)
     clean = [json.loads(line)["id"] for line in (tmp_path / "out" / "quiz.clean.jsonl").read_text().splitlines()]
     assert clean == [1, 3, 4]
 

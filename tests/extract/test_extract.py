@@ -13,17 +13,20 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.core.errors import StepError, UsageError
-from pipeline.core.executor import SerialExecutor
+from pipeline.core.bench import Bench
+from pipeline.core.dataset import Dataset
+from pipeline.core.documents import Doc
+from pipeline.core.errors import BooksError, DataError, StepError, UsageError
 from pipeline.core.files import write_json
-from pipeline.core.registry import Span, apply_spans
-from pipeline.core.schema import Doc, doc_id_of_record
-from pipeline.core.step import Workspace
-from pipeline.extract.charset import decode
-from pipeline.extract.step import ExtractConfig, extract
+from pipeline.core.schema import doc_id_of_record
+from pipeline.core.spans import Span, apply_spans
+from pipeline.extract.config import ExtractConfig
+from pipeline.extract.step import check, extract, stage
 from pipeline.extract.worker import ExtractWorker
 from pipeline.look.run import Run, open_run, table_of
 from pipeline.matching.builtin import jaccard, minhash
+from pipeline.run.session import load_recipe
+from pipeline.text.charset import decode
 from tests.conftest import article, html, run, warc_bytes, write_jsonl, write_recipe
 
 LONG = article(1)
@@ -31,7 +34,7 @@ LONG = article(1)
 
 def extracted(folder: Path, **changes: object) -> Run:
     config = ExtractConfig(**changes)  # type: ignore[arg-type]
-    step = extract(config, Workspace(folder / "runs"), SerialExecutor(), inputs=[folder / "in"])
+    step = extract(config, Bench(folder / "runs"), inputs=[folder / "in"])
     return open_run(step.dir)
 
 
@@ -183,6 +186,28 @@ def test_identical_file_is_read_once_and_names_must_differ(tmp_path: Path) -> No
     recipe = write_recipe(tmp_path, '[extract]\ninputs = ["in", "other"]\n')
     with pytest.raises(UsageError, match=r"two inputs share the name 'a\.jsonl'"):
         run(recipe, tmp_path / "r")
+
+
+def test_a_warc_that_changed_after_the_crawl_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "crawl" / "warc").mkdir(parents=True)
+    (tmp_path / "crawl" / "warc" / "a.warc.gz").write_bytes(warc_bytes(pages(2))[0])
+    recipe = load_recipe(None, [])
+    for responses in (2, 3):
+        crawled = Dataset(tmp_path / "crawl", {"step": "crawl", "key": "00000000", "counts": {"responses": responses}})
+        if responses == 2:
+            assert stage(recipe, Bench(tmp_path), {"crawl": crawled})["extract"].counts["rows_out"] == 2
+            continue
+        with pytest.raises(BooksError, match="3 responses in the WARC files, 2 read"):
+            stage(recipe, Bench(tmp_path), {"crawl": crawled})
+
+
+def test_an_engine_or_a_model_that_is_none_is_found_beforehand(tmp_path: Path) -> None:
+    check(load_recipe(None, []))
+    with pytest.raises(UsageError, match=r"no extractor 'slow'\. winnow has: fast, trafilatura"):
+        check(load_recipe(None, ["extract.extractor=slow"]))
+    (tmp_path / "m.npz").write_bytes(b"no model")
+    with pytest.raises(DataError, match=r"m\.npz"):
+        check(load_recipe(None, [f"extract.model={tmp_path}/m.npz"]))
 
 
 def test_a_page_over_its_cpu_limit_is_a_recorded_timeout_and_the_next_one_works() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,27 +14,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.cli.stages import Session, load_recipe
+from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
+from pipeline.core.documents import Doc
 from pipeline.core.errors import RecipeError, StepError, UsageError
+from pipeline.core.recipe import Recipe
 from pipeline.core.registry import REGISTRY
-from pipeline.core.schema import Doc
-from pipeline.core.step import Workspace
+from pipeline.curate.build import curation_of
+from pipeline.curate.grow import grow_index
+from pipeline.curate.step import curate
 from pipeline.look.explain import explain
 from pipeline.look.run import open_run, table_of
-from pipeline.matching import index as index_module
-from pipeline.matching import pairs, verify
+from pipeline.matching import decide, pairs
 from pipeline.matching.builtin import jaccard, minhash, shingle_sets
 from pipeline.matching.calibrate import calibrate
 from pipeline.matching.forecast import forecast
-from pipeline.matching.index import grow_index, remove_documents
-from tests.cli.test_cli import winnow
-from tests.conftest import QUIET, run, write_jsonl
+from pipeline.matching.index import INDEX
+from pipeline.matching.removal import remove_documents
+from pipeline.run.limits import Limits
+from pipeline.run.session import documents, load_recipe, open_bench
+from tests.command import winnow
+from tests.conftest import run, write_jsonl
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
 PARAMS: dict[str, Any] = {"bands": 6, "rows_per_band": 2, "shingle_words": 2, "min_similarity": 0.5}
 SETS = tuple(f"curate.minhash.{k}={v}" for k, v in PARAMS.items())
+MINHASH = ('curate.gates=["minhash"]', "extract.shard_bytes=3000", *SETS)
 
 
 def corpus(seed: int, documents: int, prefix: str = "d") -> list[dict[str, Any]]:
@@ -79,28 +87,38 @@ def plain_drops(rows: list[dict[str, Any]], order: list[int]) -> dict[str, str]:
 
 
 @dataclass
-class Bench:
+class Trials:
     """Runs curations over rows and gives the copies back as {dropped URL: kept URL}."""
 
     folder: Path
     count: int = 0
 
-    def session(self, sets: tuple[str, ...] = (), workers: int = 1, memory: int | None = None) -> Session:
+    @contextmanager
+    def session(
+        self, sets: tuple[str, ...] = (), workers: int = 1, memory: int | None = None, base: tuple[str, ...] = MINHASH
+    ) -> Iterator[tuple[Recipe, Bench]]:
         self.count += 1
-        given = ['curate.gates=["minhash"]', "extract.shard_bytes=3000", *SETS, *sets]
         root = self.folder / f"run{self.count}"
-        return Session(load_recipe(None, given), Workspace(root, {"curate": root / "curate"}), workers, QUIET, memory)
+        with open_bench(root, Limits(workers), fixed={"curate": root / "curate"}) as bench:
+            yield load_recipe(None, [*base, *sets]), replace(bench, memory=memory)
 
     def write(self, rows: list[dict[str, Any]], name: str) -> Path:
         return write_jsonl(self.folder / name / f"{name}.jsonl", rows)
 
-    def curate(self, path: Path, sets: tuple[str, ...] = (), workers: int = 1, memory: int | None = None) -> Dataset:
-        with self.session(sets, workers, memory) as session:
-            return session.curate(session.documents([path]))
+    def curate(
+        self,
+        path: Path,
+        sets: tuple[str, ...] = (),
+        workers: int = 1,
+        memory: int | None = None,
+        base: tuple[str, ...] = MINHASH,
+    ) -> Dataset:
+        with self.session(sets, workers, memory, base) as (recipe, bench):
+            return curate(curation_of(recipe), documents(recipe, bench, [path]), bench)
 
     def index(self, path: Path, out: Path) -> None:
-        with self.session(BY_URL) as session:
-            grow_index(out, session.curation(), session.documents([path]), session.work, session.executor)
+        with self.session(BY_URL) as (recipe, bench):
+            grow_index(out, curation_of(recipe), documents(recipe, bench, [path]), bench)
 
 
 def drops_of(step: Dataset) -> dict[str, str]:
@@ -109,34 +127,34 @@ def drops_of(step: Dataset) -> dict[str, str]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def trials(tmp_path: Path) -> Trials:
+    return Trials(tmp_path)
 
 
 BY_URL = ('curate.keep=["url"]', "curate.max_host_loss=1.0", "curate.max_source_loss=1.0")
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_drops_are_those_of_the_rule(seed: int, bench: Bench) -> None:
+def test_drops_are_those_of_the_rule(seed: int, trials: Trials) -> None:
     rows = corpus(seed, 60)
     order = sorted(range(len(rows)), key=lambda i: rows[i]["url"])
     expected = plain_drops(rows, order)
     assert len(expected) > 8
-    assert drops_of(bench.curate(bench.write(rows, "in"), BY_URL)) == expected
+    assert drops_of(trials.curate(trials.write(rows, "in"), BY_URL)) == expected
 
 
 def test_result_is_the_same_for_any_ranges_buckets_memory_and_workers(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = bench.write(corpus(11, 150), "in")
-    whole = bench.curate(path)
+    path = trials.write(corpus(11, 150), "in")
+    whole = trials.curate(path)
     assert whole.counts["dropped"]["minhash"] > 40
-    assert bench.curate(path, workers=3).file_hashes == whole.file_hashes
+    assert trials.curate(path, workers=3).file_hashes == whole.file_hashes
     monkeypatch.setattr(pairs, "RANGE_KEYS", 50)
     monkeypatch.setattr(pairs, "BUCKET_BYTES", 300)
-    monkeypatch.setattr(verify, "IN_MEMORY", 0)
-    cut = bench.curate(path, memory=64 << 20)
-    work = next((bench.folder / f"run{bench.count}" / ".work").glob("minhash-pairs-*"))
+    monkeypatch.setattr(decide, "IN_MEMORY", 0)
+    cut = trials.curate(path, memory=64 << 20)
+    work = next((trials.folder / f"run{trials.count}" / ".work").glob("minhash-pairs-*"))
     assert len(list((work / "pairs").iterdir())) > 8
     assert len(list(next(work.parent.glob("minhash-decisions-*")).glob("decisions/*"))) > 3
     assert not list(work.parent.rglob("*.sets"))
@@ -144,13 +162,13 @@ def test_result_is_the_same_for_any_ranges_buckets_memory_and_workers(
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_new_crawl_against_an_index_is_as_everything_at_once(seed: int, bench: Bench) -> None:
+def test_a_new_crawl_against_an_index_is_as_everything_at_once(seed: int, trials: Trials) -> None:
     old, more, new = corpus(seed, 40, "a"), corpus(seed, 30, "b"), corpus(seed, 50, "c")
-    scratch = drops_of(bench.curate(bench.write([*old, *more, *new], "all"), BY_URL))
-    store = bench.folder / "index"
-    bench.index(bench.write(old, "old"), store)
-    bench.index(bench.write(more, "more"), store)
-    step = bench.curate(bench.write(new, "new"), (*BY_URL, f'curate.index="{store}"'))
+    scratch = drops_of(trials.curate(trials.write([*old, *more, *new], "all"), BY_URL))
+    store = trials.folder / "index"
+    trials.index(trials.write(old, "old"), store)
+    trials.index(trials.write(more, "more"), store)
+    step = trials.curate(trials.write(new, "new"), (*BY_URL, f'curate.index="{store}"'))
     mine = {u: k for u, k in scratch.items() if "//c" in u}
     assert len(mine) > 8
     assert sum("//c" not in k for k in mine.values()) > 2
@@ -158,63 +176,63 @@ def test_a_new_crawl_against_an_index_is_as_everything_at_once(seed: int, bench:
     assert found.keys() == mine.keys()
     assert {u: k for u, k in found.items() if k != "?"} == {u: k for u, k in mine.items() if "//c" in k}
     life = explain(open_run(step.dir), next(u for u, k in found.items() if k == "?"))
-    assert mine[life["target"]] in life["verdict"]
+    assert mine[life.target] in life.verdict
 
 
-def test_removed_documents_are_forgotten(bench: Bench) -> None:
+def test_removed_documents_are_forgotten(trials: Trials) -> None:
     old, new = corpus(3, 40, "a"), corpus(3, 50, "c")
-    kept_for = drops_of(bench.curate(bench.write([*old, *new], "all"), BY_URL))
+    kept_for = drops_of(trials.curate(trials.write([*old, *new], "all"), BY_URL))
     target = next(k for u, k in kept_for.items() if "//c" in u and "//a" in k)
     followers = {u for u, k in kept_for.items() if k == target and "//a" in u}
     rest = [r for r in old if r["url"] != target and r["url"] not in followers]
-    expected = drops_of(bench.curate(bench.write([*rest, *new], "rest"), BY_URL))
-    store = bench.folder / "index"
-    bench.index(bench.write(old, "old"), store)
+    expected = drops_of(trials.curate(trials.write([*rest, *new], "rest"), BY_URL))
+    store = trials.folder / "index"
+    trials.index(trials.write(old, "old"), store)
     with pytest.raises(UsageError, match="Nothing was removed"):
         remove_documents(store, [target, "http://never.test/"])
     assert remove_documents(store, [target]) == {"minhash": {"named": 1, "followers": len(followers)}}
     with pytest.raises(UsageError, match="not in this index"):
         remove_documents(store, [target])
-    step = bench.curate(bench.write(new, "new"), (*BY_URL, f'curate.index="{store}"'))
+    step = trials.curate(trials.write(new, "new"), (*BY_URL, f'curate.index="{store}"'))
     assert drops_of(step).keys() == {u for u in expected if "//c" in u}
     assert target.encode() not in b"".join(p.read_bytes() for p in store.rglob("*") if p.is_file())
 
 
-def test_an_index_says_what_does_not_fit(bench: Bench) -> None:
+def test_an_index_says_what_does_not_fit(trials: Trials) -> None:
     rows = corpus(1, 20, "a")
-    path, store = bench.write(rows, "old"), bench.folder / "index"
+    path, store = trials.write(rows, "old"), trials.folder / "index"
     with pytest.raises(RecipeError, match="no index here"):
-        bench.curate(path, (f'curate.index="{store}"',))
-    bench.index(path, store)
+        trials.curate(path, (f'curate.index="{store}"',))
+    trials.index(path, store)
     with pytest.raises(StepError, match="20 of these documents are in the index already"):
-        bench.index(path, store)
+        trials.index(path, store)
     with pytest.raises(RecipeError, match=r"another 'minhash': bands 6 \(here 7\)"):
-        bench.curate(path, (f'curate.index="{store}"', "curate.minhash.bands=7"))
-    listed = json.loads((store / index_module.INDEX).read_text())
-    (store / index_module.INDEX).write_text(json.dumps({**listed, "format": 99}))
+        trials.curate(path, (f'curate.index="{store}"', "curate.minhash.bands=7"))
+    listed = json.loads((store / INDEX).read_text())
+    (store / INDEX).write_text(json.dumps({**listed, "format": 99}))
     with pytest.raises(RecipeError, match="format 99"):
-        bench.curate(path, (f'curate.index="{store}"',))
+        trials.curate(path, (f'curate.index="{store}"',))
 
 
-def test_an_excerpt_is_a_copy_where_containment_says_so(bench: Bench) -> None:
+def test_an_excerpt_is_a_copy_where_containment_says_so(trials: Trials) -> None:
     words = [f"w{i}" for i in range(200)]
     rows = [
         {"url": "http://a.test/whole", "text": " ".join(words)},
         {"url": "http://a.test/part", "text": " ".join(words[:60])},
     ]
-    path = bench.write(rows, "in")
+    path = trials.write(rows, "in")
     loose = ("curate.minhash.bands=64", "curate.minhash.rows_per_band=1", 'curate.keep=["-text_bytes"]')
-    assert drops_of(bench.curate(path, loose)) == {}
-    step = bench.curate(path, (*loose, "curate.minhash.min_containment=0.9"))
+    assert drops_of(trials.curate(path, loose)) == {}
+    step = trials.curate(path, (*loose, "curate.minhash.min_containment=0.9"))
     assert drops_of(step) == {"http://a.test/part": "http://a.test/whole"}
     row = table_of(step, "decisions").to_pylist()[0]
     assert row["similarity"] == pytest.approx(59 / 199)
     assert row["note"] == "100.0% of it is in the one kept"
     shorter_first = ('curate.keep=["text_bytes"]', *loose[:2], "curate.minhash.min_containment=0.9")
-    assert drops_of(bench.curate(path, shorter_first)) == {}
+    assert drops_of(trials.curate(path, shorter_first)) == {}
 
 
-def test_the_best_copy_is_the_one_that_keep_names(bench: Bench) -> None:
+def test_the_best_copy_is_the_one_that_keep_names(trials: Trials) -> None:
     text = " ".join(f"w{i}" for i in range(40))
     rows = [
         {"url": "http://mirror.test/1", "text": text, "date": "2024-01-01"},
@@ -222,10 +240,10 @@ def test_the_best_copy_is_the_one_that_keep_names(bench: Bench) -> None:
         {"url": "http://news.test/1", "text": text, "date": "2026-01-01"},
         {"url": "http://other.test/1", "text": text},
     ]
-    path = bench.write(rows, "in")
+    path = trials.write(rows, "in")
 
     def kept(*sets: str) -> set[str]:
-        return set(drops_of(bench.curate(path, sets)).values())
+        return set(drops_of(trials.curate(path, sets)).values())
 
     assert kept('curate.keep=["-date"]') == {"http://news.test/1"}
     assert kept('curate.keep=["date"]') == {"http://mirror.test/1"}
@@ -260,32 +278,23 @@ def first_word(doc, *, min_similarity: float = 0.6):
 """
 
 
-def test_a_plug_in_compares_documents_itself_also_with_an_index(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plug_in_compares_documents_itself_also_with_an_index(
+    trials: Trials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(REGISTRY, "matches", dict(REGISTRY.matches))  # the plug-in goes with the test
-    plugin = bench.folder / "plug.py"
+    plugin = trials.folder / "plug.py"
     plugin.write_text(PLUGIN)
     sets = (f'plugins=["{plugin}"]', 'curate.gates=["first_word"]', 'curate.keep=["url"]')
     texts = ["a b c d", "a b c e", "a x y z", "a b c d e"]
     rows = [{"url": f"http://h.test/{i}", "text": t} for i, t in enumerate(texts)]
-    given = list(sets)
-    recipe = load_recipe(None, given)
-
-    def curate(path: Path, more: tuple[str, ...] = ()) -> Dataset:
-        bench.count += 1
-        root = bench.folder / f"plug{bench.count}"
-        space = Workspace(root, {"curate": root / "curate"})
-        with Session(load_recipe(None, [*given, *more]), space, 1, QUIET) as session:
-            return session.curate(session.documents([path]))
-
-    assert drops_of(curate(bench.write(rows, "in"))) == {
+    assert drops_of(trials.curate(trials.write(rows, "in"), base=sets)) == {
         "http://h.test/1": "http://h.test/0",
         "http://h.test/3": "http://h.test/0",
     }
-    store = bench.folder / "index"
-    with Session(recipe, Workspace(bench.folder / "grow"), 1, QUIET) as session:
-        documents = session.documents([bench.write(rows[:1], "old")])
-        grow_index(store, session.curation(), documents, session.work, session.executor)
-    step = curate(bench.write(rows[1:], "new"), (f'curate.index="{store}"',))
+    store = trials.folder / "index"
+    with trials.session(base=sets) as (recipe, bench):
+        grow_index(store, curation_of(recipe), documents(recipe, bench, [trials.write(rows[:1], "old")]), bench)
+    step = trials.curate(trials.write(rows[1:], "new"), (f'curate.index="{store}"',), base=sets)
     assert drops_of(step) == {"http://h.test/1": "?", "http://h.test/3": "?"}
 
 
@@ -327,23 +336,23 @@ def _texts(step: Dataset) -> dict[str, str]:
     return {r["url"]: r["text"] for r in table_of(step, "data", ["url", "text"]).to_pylist()}
 
 
-def test_forecast_counts_keys_and_bytes_as_they_come_out(bench: Bench) -> None:
-    path = bench.write(corpus(2, 200), "in")
-    with bench.session() as session:
-        documents = session.documents([path])
-        told = forecast(session.curation(), documents, 2)
-        session.curate(documents)
-    assert told["documents"] == 200
-    assert told["matches"][0]["keys"] == 200 * PARAMS["bands"]
-    work = bench.folder / f"run{bench.count}" / ".work"
+def test_forecast_counts_keys_and_bytes_as_they_come_out(trials: Trials) -> None:
+    path = trials.write(corpus(2, 200), "in")
+    with trials.session() as (recipe, bench):
+        read = documents(recipe, bench, [path])
+        told = forecast(curation_of(recipe).matches, read, 2)
+        curate(curation_of(recipe), read, bench)
+    assert told.documents == 200
+    assert told.matches[0].keys == 200 * PARAMS["bands"]
+    work = trials.folder / f"run{trials.count}" / ".work"
     keys = sum(p.stat().st_size for p in work.glob("pass1-*/keys/*"))
-    low, high = told["disk_bytes"]
+    low, high = told.disk_bytes
     assert low < high
     assert keys == pytest.approx(200 * PARAMS["bands"] * 12, rel=3)  # small files are mostly headers
-    assert 0 <= told["seconds"][0] <= told["seconds"][1]
+    assert 0 <= told.seconds.least <= told.seconds.most
 
 
-def test_calibration_measures_pairs_that_are_there(bench: Bench) -> None:
+def test_calibration_measures_pairs_that_are_there(trials: Trials) -> None:
     rng = np.random.default_rng(5)
     rows = []
     for i in range(120):
@@ -352,29 +361,30 @@ def test_calibration_measures_pairs_that_are_there(bench: Bench) -> None:
         for place in rng.integers(0, 100, 4 if i < 60 else 30):
             words[place] = "z"
         rows.append({"text": " ".join(words)})
-    with bench.session(("curate.minhash.shingle_words=1",)) as session:
-        documents = session.documents([bench.write(rows, "in")])
-        found = calibrate(session.curation(), documents)
-    assert found["documents"] == 240
-    assert found["copies"] >= 100
-    now = found["bands"][0]
-    assert (now["bands"], now["rows_per_band"], now["now"]) == (6, 2, True)
-    for row in found["bands"]:
-        assert row["recall"] == pytest.approx(row["expected_recall"], abs=0.12)
-    strict = next(r for r in found["bands"] if (r["bands"], r["rows_per_band"]) == (14, 8))
-    assert strict["precision"] >= now["precision"]
-    assert "bands" in found["advice"]
+    with trials.session(("curate.minhash.shingle_words=1",)) as (recipe, bench):
+        found = calibrate(curation_of(recipe).matches, documents(recipe, bench, [trials.write(rows, "in")]))
+    assert found.documents == 240
+    assert found.copies >= 100
+    now = found.bands[0]
+    assert (now.bands, now.rows_per_band, now.now) == (6, 2, True)
+    for row in found.bands:
+        assert row.recall == pytest.approx(row.expected_recall, abs=0.12)
+    strict = next(r for r in found.bands if (r.bands, r.rows_per_band) == (14, 8))
+    assert strict.precision is not None
+    assert now.precision is not None
+    assert strict.precision >= now.precision
+    assert "bands" in found.advice
 
 
-def test_commands(bench: Bench) -> None:
+def test_commands(trials: Trials) -> None:
     old, new = corpus(1, 40, "a"), corpus(1, 40, "c")
-    one, two, store = bench.write(old, "old"), bench.write(new, "new"), bench.folder / "index"
+    one, two, store = trials.write(old, "old"), trials.write(new, "new"), trials.folder / "index"
     sets = [w for s in SETS for w in ("--set", s)]
     done = winnow("dedup", "index", one, "--out", store, *sets)
     assert done.returncode == 0, done.stderr
     assert "minhash: " in done.stdout
     assert sorted(p.name for p in store.iterdir() if p.name.startswith(".")) == []
-    out = bench.folder / "out"
+    out = trials.folder / "out"
     done = winnow("dedup", two, "--out", out, "--index", store, "--workers", 1, "--max-memory", "1GiB", *sets)
     assert done.returncode == 0, done.stderr
     assert "forecast" in done.stderr

@@ -13,8 +13,9 @@ import pytest
 from pipeline.core.dataset import Dataset
 from pipeline.look.run import table_of
 from pipeline.matching import pairs
+from pipeline.matching.kernels.windows import repeated_windows
 from pipeline.text.batch import TextBatch
-from pipeline.text.kernels.grams import repeated_windows, window_hashes
+from pipeline.text.kernels.grams import window_hashes
 from tests.conftest import run, write_jsonl
 
 pytestmark = pytest.mark.usefixtures("kernels")

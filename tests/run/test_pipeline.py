@@ -21,6 +21,7 @@ from pipeline.core.step import balance
 from pipeline.look.explain import explain
 from pipeline.look.run import Run, table_of
 from pipeline.look.verify import verify
+from tests.command import COMMAND, winnow
 from tests.conftest import article, corpus_rows, run, write_jsonl, write_recipe
 
 
@@ -37,17 +38,7 @@ def test_output_does_not_depend_on_worker_count(corpus: Path, tmp_path: Path) ->
 
 def test_killed_run_goes_on_to_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
     whole = run(corpus, tmp_path / "whole")
-    command = [
-        sys.executable,
-        "-m",
-        "pipeline.cli.main",
-        "run",
-        str(corpus),
-        "--runs",
-        str(tmp_path / "killed"),
-        "--workers",
-        "2",
-    ]
+    command = [*COMMAND, "run", str(corpus), "--runs", str(tmp_path / "killed"), "--workers", "2"]
     for wait in (1.5, 2.5, 3.5):
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -100,7 +91,7 @@ def test_new_input_file_adds_shards_and_keeps_old_ones(corpus: Path, tmp_path: P
     assert second.need("extract").dir == first.need("extract").dir
     assert len(second.need("extract").shards()) == len(before) + 1
     assert {p: p.stat().st_mtime_ns for p in before} == before
-    assert explain(second, "http://new.test/1")["documents"][0]["kept"]
+    assert explain(second, "http://new.test/1").documents[0].kept
 
 
 def test_every_input_row_is_kept_or_has_a_decision(finished: Run) -> None:
@@ -111,7 +102,7 @@ def test_every_input_row_is_kept_or_has_a_decision(finished: Run) -> None:
     assert len(gone) == len(set(gone))
     assert kept | set(gone) == came
     assert not kept & set(gone)
-    assert all(not problems for _, problems in verify(finished))
+    assert verify(finished).whole
 
 
 def test_unbalanced_books_are_refused() -> None:
@@ -125,7 +116,7 @@ def test_verify_finds_a_changed_file_and_a_missing_one(corpus: Path, tmp_path: P
     data, decisions = found.need("curate").files("data")[0], found.need("curate").files("decisions")[0]
     pq.write_table(pq.read_table(data).slice(0, 1), data)
     decisions.unlink()
-    problems = dict(verify(found))[f"curate-{found.need('curate').key}"]
+    problems = verify(found).steps[f"curate-{found.need('curate').key}"]
     assert any("sha256" in p and data.name in p for p in problems)
     assert any("missing" in p for p in problems)
 
@@ -162,7 +153,7 @@ def test_failing_plugin_names_its_shard_and_place(corpus: Path, tmp_path: Path) 
 def test_recorded_errors_above_the_limit_end_in_exit_code_3(corpus: Path, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "texts" / "broken.jsonl", ["{not json", {"url": "http://ok.test/1", "text": article(27)}])
     found = run(corpus, tmp_path / "runs", last="curate")
-    assert explain(found, "http://ok.test/1")["documents"][0]["kept"]
+    assert explain(found, "http://ok.test/1").documents[0].kept
     with pytest.raises(ErrorLimit, match=r"1 recorded errors; limits\.max_errors is 0") as caught:
         run(corpus, tmp_path / "runs", last="curate", sets=("limits.max_errors=0",))
     assert caught.value.exit_code == 3
@@ -171,15 +162,14 @@ def test_recorded_errors_above_the_limit_end_in_exit_code_3(corpus: Path, tmp_pa
 def test_standalone_stages_make_what_a_run_makes(corpus: Path, tmp_path: Path) -> None:
     found = run(corpus, tmp_path / "runs")
 
-    def winnow(*words: Any) -> None:
-        command = [sys.executable, "-m", "pipeline.cli.main", *map(str, words), "--recipe", str(corpus)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    for words in (
+        ("extract", tmp_path / "texts", "--out", tmp_path / "e", "--workers", 2),
+        ("curate", tmp_path / "e", "--out", tmp_path / "c"),
+        ("tokenizer", "train", tmp_path / "c", "--out", tmp_path / "t.json"),
+        ("tokenize", tmp_path / "c", "--tokenizer", tmp_path / "t.json", "--out", tmp_path / "s"),
+    ):
+        done = winnow(*words, "--recipe", corpus)
         assert done.returncode == 0, done.stderr
-
-    winnow("extract", tmp_path / "texts", "--out", tmp_path / "e", "--workers", 2)
-    winnow("curate", tmp_path / "e", "--out", tmp_path / "c")
-    winnow("tokenizer", "train", tmp_path / "c", "--out", tmp_path / "t.json")
-    winnow("tokenize", tmp_path / "c", "--tokenizer", tmp_path / "t.json", "--out", tmp_path / "s")
     for stage, folder in (("extract", "e"), ("curate", "c"), ("tokenize", "s")):
         from pipeline.core.dataset import open_dataset
 
@@ -220,4 +210,4 @@ def test_host_templates_are_removed_on_record_whatever_the_order(tmp_path: Path)
     edits = table_of(found.need("curate"), "edits").to_pylist()
     assert {(e["gate"], e["kind"], e["start"]) for e in edits} == {("host_templates", "template", 0)}
     assert len(edits) == 12
-    assert all(not problems for _, problems in verify(found))
+    assert verify(found).whole

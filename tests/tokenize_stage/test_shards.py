@@ -15,21 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from pipeline.cli.stages import tokenizer_file
 from pipeline.core.dataset import Dataset, open_dataset
 from pipeline.core.errors import RecipeError, UsageError
 from pipeline.look.run import Run, open_run, table_of
-from pipeline.look.tokens import batch_of_step, look_at_shard
-from tests.cli.test_cli import winnow
+from tests.command import winnow
 from tests.conftest import article, run, write_jsonl
 from tokenize_stage.config import TokenizeConfig
 from tokenize_stage.evaluate import evaluate
 from tokenize_stage.export import export
+from tokenize_stage.gather import documents_of
 from tokenize_stage.mix import epochs
 from tokenize_stage.reader import TokenShards
-from tokenize_stage.shards import documents_of
 from tokenize_stage.torch_data import TokenDataset
-from tokenize_stage.vocabulary import load_tokenizer
+from tokenize_stage.vocabulary import load_tokenizer, tokenizer_file
 
 BASE = (
     '[extract]\ninputs = ["texts"]\nshard_bytes = {shard}\n[curate]\ngates = []\n'
@@ -235,46 +233,6 @@ def test_two_bytes_a_token(plain: Run) -> None:
         assert 0 < chunk.total_compressed_size - 2 * 65 * rows < 100
 
 
-def test_a_step_leads_to_its_documents(finished: Run) -> None:
-    batch = batch_of_step(finished.root, 2)
-    trained = finished.need("train").params
-    rows = int(trained["batch_rows"])
-    assert len(batch["rows"]) == rows
-    assert batch["position"] == rows
-    ids, real = TokenShards(finished.need("tokenize"), "train", seed=int(trained["seed"])).take(rows, rows)
-    tokenizer = load_tokenizer(tokenizer_file(finished.need("tokenizer")))
-    texts = dict(zip(*(table_of(finished.need("curate"), "data")[c].to_pylist() for c in ("url", "text")), strict=True))
-    for parts, row, n in zip(batch["rows"], ids, real, strict=True):
-        assert parts[-1]["end"] == n
-        for part in parts:
-            piece = tokenizer.decode(row[part["start"] : part["end"]].tolist(), skip_special_tokens=True)
-            assert piece in texts[part["url"]]
-    assert "step 2" in winnow("inspect", finished.root, "--step", 2).stdout
-    with pytest.raises(UsageError, match="--batch-rows"):
-        batch_of_step(finished.need("tokenize").dir, 1)
-
-
-def test_inspect_shows_tokens_documents_and_checksum(plain: Run, tmp_path: Path) -> None:
-    path = plain.need("tokenize").files("train")[0]
-    found = look_at_shard(path, rows=2)
-    step = plain.need("tokenize")
-    assert found["sha256"] == found["sha256_of_manifest"] == step.file_hashes[f"train/{path.name}"]
-    assert found["tokens"] + found["padding"] == found["num_rows"] * 65
-    assert sum(s["tokens"] for s in found["sources"]) == found["tokens"]
-    assert found["documents"] <= found["pieces"]
-    texts = set(table_of(plain.need("curate"), "data")["text"].to_pylist())
-    for row in found["rows"]:
-        for part in row["documents"]:
-            text = "".join(t for t in part["pieces"] if not t.startswith("<"))
-            assert any(text in whole for whole in texts)
-    other = tmp_path / "other.json"
-    other.write_text(tokenizer_file(plain.need("tokenizer")).read_text() + "\n")
-    with pytest.raises(UsageError, match="not the tokenizer that made"):
-        look_at_shard(path, tokenizer=other)
-    shown = winnow("inspect", path, "--rows", 1).stdout
-    assert [w in shown for w in ("as the manifest says", "a.jsonl", "|", "most frequent")] == [True] * 4
-
-
 def split_documents(found: Run, split: str) -> list[list[int]]:
     """Documents with their ends, in the order of the files."""
     eos = found.need("tokenize").manifest["eos_id"]
@@ -389,12 +347,12 @@ def test_words_and_characters_have_an_unknown(kind: str, plain: Run, tmp_path: P
     step = found.need("tokenize")
     assert step.manifest["engine"] == "tokenizers"
     told = evaluate(found.need("curate"), [tokenizer_file(r.need("tokenizer")) for r in (plain, found)])
-    bpe, other = told["tokenizers"]
-    assert (bpe["unknown_share"], bpe["engine"], other["model"]) == (0, "kernel", "WordLevel")
-    assert 0 <= other["unknown_share"] < 1
-    assert other["unknown_bytes_share"] == pytest.approx(1 - step.counts["train_bytes"] / text_bytes(found), abs=0.05)
+    bpe, other = told.tokenizers
+    assert (bpe.unknown_share, bpe.engine, other.model) == (0, "kernel", "WordLevel")
+    assert 0 <= other.unknown_share < 1
+    assert other.unknown_bytes_share == pytest.approx(1 - step.counts["train_bytes"] / text_bytes(found), abs=0.05)
     if kind == "word":
-        assert other["unknown_share"] > 0.3
+        assert other.unknown_share > 0.3
 
 
 def text_bytes(found: Run) -> int:
@@ -405,19 +363,19 @@ def text_bytes(found: Run) -> int:
 def test_evaluation_counts_what_is_there(plain: Run, tmp_path: Path) -> None:
     path = tokenizer_file(plain.need("tokenizer"))
     told = evaluate(plain.need("curate"), [path])
-    (one,) = told["tokenizers"]
+    (one,) = told.tokenizers
     tokens = open_dataset(plain.need("tokenize").dir / plain.need("tokenize").manifest["encoded"]).counts["tokens"]
-    assert told["documents"] == 90
-    assert one["bytes_per_token"] == pytest.approx(told["bytes"] / tokens)
-    assert 0 < one["renyi_efficiency"] <= 1
-    assert one["overlap"] == 1
-    assert sum(h["tokens"] for h in one["hosts"]) == tokens
+    assert told.documents == 90
+    assert one.bytes_per_token == pytest.approx(told.bytes / tokens)
+    assert 0 < one.renyi_efficiency <= 1
+    assert one.overlap == 1
+    assert sum(h.tokens for h in one.hosts) == tokens
     spec = json.loads(path.read_text())
     del spec["model"]["merges"][-1]  # its token stays in the vocabulary: nothing makes it any more
     (tmp_path / "less.json").write_text(json.dumps(spec))
-    less = evaluate(plain.need("curate"), [path, tmp_path / "less.json"])["tokenizers"][1]
-    assert less["unreached"] == one["unreached"] + 1
-    assert next(g["why"] for g in less["glitch"]) == "unreached"
+    less = evaluate(plain.need("curate"), [path, tmp_path / "less.json"]).tokenizers[1]
+    assert less.unreached == one.unreached + 1
+    assert next(g.why for g in less.glitch) == "unreached"
     out = tmp_path / "eval.json"
     done = winnow(
         "tokenizer",

@@ -1,0 +1,60 @@
+"""Commands around a run: its report, its check, its export, and the kernels' cache."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.answers import print_answer, print_json
+from pipeline.cli.options import AsJson, Out, RunPath
+
+
+def compile_kernels() -> None:
+    """Compile all kernels now rather than in the first run; a minute or two, once."""
+    from pipeline.run.compile import compile_all
+
+    began = time.monotonic()
+    compile_all()
+    print(f"compiled kernels are in place ({time.monotonic() - began:.0f} s)")
+
+
+def export(
+    path: Annotated[Path, typer.Argument(help="Run directory, or a directory of token shards.")],
+    out: Out,
+    form: Annotated[
+        str,
+        typer.Option("--format", help="nanogpt, megatron, datatrove, hf, mds or litdata (the last two are extras)."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Write token shards in the format of another trainer."""
+    from pipeline.look.run import open_run
+    from tokenize_stage.export import export as write
+
+    done = write(open_run(path).need("tokenize"), form, out)
+    if as_json:
+        print_json(done)
+        return
+    what = "documents" if "documents" in done else "rows"
+    print(f"{form}: {done[what]:,} {what}, {done['tokens']:,} tokens in {len(done['files'])} files in {out}")
+
+
+def report(run_path: RunPath, out: Annotated[Path | None, typer.Option("--out", help="HTML file.")] = None) -> None:
+    """Write one self-contained HTML file about a run."""
+    from pipeline.report.build import write_report
+
+    print(write_report(run_path, out or run_path / "report.html"))
+
+
+def verify(run_path: RunPath, as_json: AsJson = False) -> None:
+    """Check hashes, rows and books of every step of a run."""
+    from pipeline.look.run import open_run
+    from pipeline.look.verify import verify as check
+
+    found = check(open_run(run_path))
+    print_answer(found, as_json)
+    if not found.whole:
+        raise typer.Exit(1)

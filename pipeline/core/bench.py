@@ -1,0 +1,108 @@
+"""The bench: where results lie, who runs tasks, how much memory there is, who is told. Made once per command and passed as one
+thing; `bench.step` is the only way to run a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.core.dataset import Dataset, is_dataset, open_dataset
+from pipeline.core.events import Listener, nobody
+from pipeline.core.executor import Executor, SerialExecutor
+from pipeline.core.step import Plan, ShardFunction, Task, claim, run_step
+
+Args = TypeVar("Args")
+WORK = ".work"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a command works with.
+
+    Attributes:
+        root: steps lie in `root/<step>-<key8>`.
+        executor: runs tasks.
+        fixed: the folder of a step that a user gave an `--out`.
+        work: where steps lie that nobody asked for by name: passes, matches, encoded texts; `root/.work` by default.
+        memory: bytes that a sort may take before it spills; None for no limit.
+        told: hears every event.
+    """
+
+    root: Path
+    executor: Executor = field(default_factory=SerialExecutor)
+    fixed: Mapping[str, Path] = field(default_factory=dict)
+    work: Path | None = None
+    memory: int | None = None
+    told: Listener = nobody
+
+    @property
+    def scratch(self) -> Bench:
+        """The same bench for steps that lie in the work folder."""
+        place = self.work or self.root / WORK
+        return replace(self, root=place, work=place, fixed={})
+
+    def dir(self, plan: Plan) -> Path:
+        """Where a step lies, or will."""
+        return self.fixed.get(plan.name) or step_dir(self.root, plan.name, plan.key)
+
+    def claim(self, plan: Plan) -> Path:
+        """The folder of a step, marked as its own, for a step that plans its shards there. Raises: UsageError if it holds
+        another result."""
+        claim(plan, self.dir(plan))
+        return self.dir(plan)
+
+    def step(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        version: int,
+        upstream: Sequence[Dataset],
+        tasks: Sequence[Task[Args]],
+        fn: ShardFunction[Args],
+        *,
+        files: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Dataset:
+        """Run a step, or find it done.
+
+        Args:
+            params: what decides its output, JSON values.
+            version: raised when the step's code gives other results.
+            upstream: the steps that it reads.
+            tasks: one per shard.
+            fn: importable function that writes a shard's files.
+            files: plug-ins, models, lists that it depends on: name -> sha256.
+            extra: further entries for the manifest.
+
+        Raises: StepError naming the shard; BooksError if rows don't balance; UsageError if its folder holds something else.
+        """
+        return self.run(Plan(name, params, version, files or {}, keys_of(upstream)), tasks, fn, extra=extra)
+
+    def run(
+        self,
+        plan: Plan,
+        tasks: Sequence[Task[Args]],
+        fn: ShardFunction[Args],
+        *,
+        extra: Mapping[str, Any] | None = None,
+    ) -> Dataset:
+        """The same for a step whose plan had to be known before its tasks."""
+        return run_step(plan, self.dir(plan), tasks, fn, self.executor, told=self.told, extra=extra)
+
+
+def keys_of(upstream: Sequence[Dataset]) -> dict[str, str]:
+    """Steps by name and key, as a plan takes them."""
+    return {d.step: d.key for d in upstream}
+
+
+def step_dir(root: Path, name: str, key: str) -> Path:
+    """The folder of a step below a root."""
+    return root / f"{name}-{key}"
+
+
+def work_step(root: Path, name: str, key: str) -> Dataset | None:
+    """A sealed step in the work folder of a run or of a command's `--out`, None if it is not there."""
+    path = step_dir(root / WORK, name, key)
+    return open_dataset(path) if is_dataset(path) else None

@@ -1,0 +1,42 @@
+"""Adding documents to an index of earlier ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.core.bench import Bench
+from pipeline.core.dataset import Dataset
+from pipeline.core.errors import UsageError
+from pipeline.core.files import write_json
+from pipeline.curate.gates import CopyGate, Curation
+from pipeline.curate.step import ask_all
+from pipeline.matching.guard import Losses
+from pipeline.matching.index import FORMAT, INDEX, Known, read_index
+from pipeline.matching.segments import add_segment
+
+
+def grow_index(path: Path, curation: Curation, documents: Dataset, bench: Bench) -> dict[str, dict[str, int]]:
+    """Match documents with an index (if there is one) and with each other, by the matches of a curation alone, and add them
+    as one further segment for each match.
+
+    Returns: for each match how many documents reached it, and how many of them are no copies.
+    Raises: UsageError if the curation has no match; DataError if one of the documents is in the index already.
+    """
+    all_pass = Losses(1.0, 1.0)
+    gates = tuple(CopyGate(replace(g.question, losses=all_pass)) for g in curation.gates if isinstance(g, CopyGate))
+    if not gates:
+        raise UsageError("an index needs a match: none of the recipe's gates is one.")
+    there = path if (path / INDEX).is_file() else None
+    asked, _ = ask_all(replace(curation, gates=gates, index=there), documents, bench)
+    listed: dict[str, Any] = read_index(path) if there else {"format": FORMAT, "matches": {}}
+    added = {}
+    for gate, one in zip(gates, asked, strict=True):
+        call = gate.question.call
+        made = add_segment(path, call, one.corpus, one.reply, one.corpus.known.get(call.name, Known()), bench)
+        entry = listed["matches"].setdefault(call.name, {"match": dict(call.identity), "segments": []})
+        entry["segments"].append({"parts": made.parts.dir.name, "docs": made.docs.dir.name})
+        added[call.name] = {"documents": made.documents, "kept": int(made.parts.counts["kept"])}
+    write_json(path / INDEX, listed)
+    return added

@@ -1,0 +1,24 @@
+"""Runs the `winnow` command, as a user does or, quicker, in this process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from typer.testing import CliRunner
+
+from pipeline.cli.main import app
+
+COMMAND = (sys.executable, "-m", "pipeline.cli.main")
+
+
+def winnow(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own: exit code, stdout and stderr are those that a user sees."""
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def printed(*words: object) -> str:
+    """What a command prints that runs in this process and must not fail."""
+    result = CliRunner().invoke(app, [str(w) for w in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
