@@ -9,11 +9,11 @@ whose label Python cannot decode, or that their own label does not fit, are left
 
 from __future__ import annotations
 
+import argparse
 import codecs
-import sys
 from pathlib import Path
 
-from pipeline.extract.charset import decode
+from pipeline.text.charset import decode
 
 WHATWG = {
     "gb2312": "gb18030", "shift_jis": "cp932", "tis-620": "cp874", "euc-kr": "cp949", "iso-8859-1": "cp1252",
@@ -34,8 +34,11 @@ def codec_of(folder: str) -> str | None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
     right, wrong = 0, []
-    for path in sorted(p for p in Path(sys.argv[1]).glob("*/*") if p.is_file()):
+    for path in sorted(p for p in folder.glob("*/*") if p.is_file()):
         codec = codec_of(path.parent.name)
         body = path.read_bytes()
         try:

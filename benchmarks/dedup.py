@@ -23,36 +23,29 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
-import subprocess
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasketch import MinHash
-from dedup_side import peak_bytes
+from measuring import RUNS, machine, median_cpu, megabytes_of, peak_bytes
+from peers import PeerFailed, missing, run_peer
+from sketches import BANDS, SHINGLE, Keys, bands_of, sketchers
 from texts import load_texts
 
-from pipeline.cli.progress import Bars
-from pipeline.cli.stages import Session, load_recipe
-from pipeline.core.schema import Doc
-from pipeline.core.step import Workspace
-from pipeline.curate.gates import compile_kernels
-from pipeline.matching.builtin import jaccard, minhash
-from pipeline.text import batch as batch_module
+from pipeline.core.documents import Doc
+from pipeline.curate.build import curation_of
+from pipeline.curate.compile import compile_kernels
+from pipeline.curate.step import curate
+from pipeline.matching.builtin import jaccard
+from pipeline.run.session import documents, load_recipe, open_bench
 
-BANDS, ROWS, SHINGLE = 14, 8, 5
 LEVELS = (0.95, 0.9, 0.86, 0.81, 0.71, 0.52)
-BATCH = 1_000
-RUNS = 3
-Keys = tuple[npt.NDArray[np.int64], list[bytes]]  # place of the document, band key
 Pair = tuple[int, int, int]  # one, other, level
 
 
@@ -81,75 +74,6 @@ def corpus(words: list[str], documents: int, length: int, per_level: int) -> tup
     return texts, planted
 
 
-def winnow(texts: list[str]) -> Keys:
-    batch_module._last = None  # nothing of the run before
-    places, keys = [], []
-    for at in range(0, len(texts), BATCH):
-        docs = [Doc(b"0" * 16, t) for t in texts[at : at + BATCH]]
-        found, flat = minhash(docs, bands=BANDS, rows_per_band=ROWS, shingle_words=SHINGLE)
-        places.append(found + at)
-        keys.append(flat.tobytes())
-    raw = b"".join(keys)
-    return np.concatenate(places), [raw[i : i + 16] for i in range(0, len(raw), 16)]
-
-
-def _bands(values: npt.NDArray[Any]) -> list[bytes]:
-    return [bytes([b]) + values[b * ROWS : (b + 1) * ROWS].tobytes() for b in range(BANDS)]
-
-
-def _grams(text: str) -> list[str]:
-    words = text.lower().split()
-    return [" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)]
-
-
-def datasketch(texts: list[str], hashed: Callable[[bytes], int] | None = None) -> Keys:
-    more: dict[str, Any] = {"hashfunc": hashed} if hashed else {}
-    family = MinHash(num_perm=BANDS * ROWS, seed=1, **more)
-    keys = []
-    for text in texts:
-        sketch = family.copy()
-        sketch.update_batch([g.encode() for g in _grams(text)])
-        keys += _bands(sketch.hashvalues)
-    return np.repeat(np.arange(len(texts)), BANDS), keys
-
-
-def rensa_sketches(texts: list[str]) -> Keys:
-    from rensa import RMinHash
-
-    keys = []
-    for text in texts:
-        sketch = RMinHash(num_perm=BANDS * ROWS, seed=1)
-        sketch.update(_grams(text))
-        keys += _bands(np.array(sketch.digest(), np.uint64))
-    return np.repeat(np.arange(len(texts)), BANDS), keys
-
-
-def daft_sketches(texts: list[str]) -> Any:
-    import daft
-
-    column = daft.col("text").normalize(remove_punct=False, lowercase=True, nfd_unicode=False, white_space=True)
-    frame = daft.from_pydict({"text": texts})
-    return frame.select(column.minhash(num_hashes=BANDS * ROWS, ngram_size=SHINGLE, seed=1)).to_pydict()["text"]
-
-
-def signature_tools() -> list[tuple[str, Callable[[list[str]], Any]]]:
-    """Name and function of every tool that is installed; missing ones are named."""
-    tools: list[tuple[str, Callable[[list[str]], Any]]] = [("winnow", winnow), ("datasketch SHA-1", datasketch)]
-    try:
-        import xxhash
-
-        tools.append(("datasketch xxh32", lambda texts: datasketch(texts, lambda b: xxhash.xxh32(b).intdigest())))
-    except ModuleNotFoundError:
-        print("xxhash is not installed: left out")
-    for name, function in (("rensa", rensa_sketches), ("daft", daft_sketches)):
-        try:
-            __import__(name)
-            tools.append((name, function))
-        except ModuleNotFoundError:
-            print(f"{name} is not installed: left out")
-    return tools
-
-
 def found_pairs(keys: Keys) -> set[tuple[int, int]]:
     groups: dict[bytes, list[int]] = defaultdict(list)
     for place, key in zip(keys[0].tolist(), keys[1], strict=True):
@@ -164,25 +88,21 @@ def recall(hits: list[bool], pairs: list[Pair]) -> str:
     )
 
 
-def signatures(texts: list[str], few: list[str], pairs: list[Pair], few_pairs: list[Pair]) -> None:
+def signatures(texts: list[str], few: list[str], pairs: list[Pair], few_pairs: list[Pair], runs: int) -> None:
+    tools = sketchers()
     print(f"\n{'signatures':<22}{'documents/CPU s':>16}{'MB/s':>8}{'x':>7}   recall of the bands       false")
     ours = 0.0
-    for name, tool in signature_tools():
+    for name, tool in tools:
         given, planted = (texts, pairs) if name == "winnow" else (few, few_pairs)
         tool(given[:100])
-        times = []
-        for _ in range(RUNS):
-            began = time.process_time()
-            keys = tool(given)
-            times.append(time.process_time() - began)
-        seconds = float(np.median(times))
+        seconds, keys = median_cpu(partial(tool, given), runs)
         if name == "daft":
-            flat = [k for row in keys for k in _bands(np.array(row, np.uint32))]
+            flat = [k for row in keys for k in bands_of(np.array(row, np.uint32))]
             keys = np.repeat(np.arange(len(given)), BANDS), flat
         met = found_pairs(keys)
         rate = len(given) / seconds
         ours = ours or rate
-        size = sum(len(t.encode()) for t in given) / 1e6
+        size = megabytes_of(given)
         hits = [(a, b) in met for a, b, _ in planted]
         false = len(met - {(a, b) for a, b, _ in planted})
         print(f"{name:<22}{rate:>16,.0f}{size / seconds:>8.1f}{ours / rate:>7.1f}   {recall(hits, planted)}{false:>8}")
@@ -203,18 +123,19 @@ def run_winnow(source: Path, out: Path, result: Any) -> None:
     sets = [
         'curate.gates=["minhash"]', 'curate.keep=["source_offset"]', "curate.max_source_loss=1.0", "curate.measure_dropped=false",
     ]  # fmt: skip
-    with Session(load_recipe(None, sets), Workspace(out, {"curate": out / "curate"}), 1, Bars(quiet=True)) as session:
+    recipe = load_recipe(None, sets)
+    with open_bench(out, fixed={"curate": out / "curate"}) as bench:
         began = time.process_time()
-        documents = session.documents([source])
-        extracted = time.process_time()
-        step = session.curate(documents)
+        extracted = documents(recipe, bench, [source])
+        read = time.process_time()
+        step = curate(curation_of(recipe), extracted, bench)
         ended = time.process_time()
     rows = [
         json.loads(m)["id"]
         for p in step.files("data")
         for m in pq.read_table(p, columns=["metadata"])["metadata"].to_pylist()
     ]
-    result.put((ended - extracted, extracted - began, rows, peak_bytes()))
+    result.put((ended - read, read - began, rows, peak_bytes()))
 
 
 def end_to_end(
@@ -241,15 +162,12 @@ def end_to_end(
             planted = [p for p in few_pairs if p[1] < len(given)]
             source = folder / f"{tool}.parquet"
             write_parquet(source, given)
-            command = [python, str(Path(__file__).parent / "dedup_side.py"), tool, str(source), str(folder / tool)]
-            own = {
-                k: v for k, v in os.environ.items() if k != "PYTHONPATH"
-            }  # an environment of its own, with its versions
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=own)
-            if done.returncode:
-                print(f"{tool}: failed: {done.stderr.strip().splitlines()[-1]}")
+            script = Path(__file__).parent / "dedup_side.py"
+            try:
+                told = json.loads(run_peer(python, str(script), tool, str(source), str(folder / tool)))
+            except PeerFailed as failed:
+                print(f"{tool}: {str(failed).splitlines()[-1]}")
                 continue
-            told = json.loads(done.stdout)
             _line(f"{tool} {told['version']}", given, planted, told["cpu"], told["kept"], told["peak"], ours)
 
 
@@ -257,7 +175,7 @@ def _line(
     name: str, texts: list[str], pairs: list[Pair], seconds: float, kept: list[str], peak: int, ours: float
 ) -> None:
     rate = len(texts) / seconds
-    size = sum(len(t.encode()) for t in texts) / 1e6
+    size = megabytes_of(texts)
     left = {int(i) for i in kept}
     hits = [a not in left or b not in left for a, b, _ in pairs]
     with_copy = {p for a, b, _ in pairs for p in (a, b)}
@@ -273,6 +191,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--words", type=int, default=690)
     parser.add_argument("--peer-documents", type=int, default=3_000, help="peers get so many: they are slower")
+    parser.add_argument("--runs", type=int, default=RUNS, help="of signatures; the median counts")
     parser.add_argument("--cyrillic", action="store_true")
     parser.add_argument("--datatrove", default="", help="Python of an environment with datatrove and spaCy")
     parser.add_argument("--text-dedup", default="", help="Python of an environment with text-dedup")
@@ -288,10 +207,11 @@ def main() -> None:
     few = [t for i in order for t in (half[i], texts[pairs[i][1]])]
     few += texts[len(pairs) : len(pairs) + args.peer_documents - len(few)]
     few_pairs = [(2 * k, 2 * k + 1, pairs[i][2]) for k, i in enumerate(order)]
-    megabytes = sum(len(t.encode()) for t in texts) / 1e6
+    megabytes = megabytes_of(texts)
     print(
         f"{len(texts):,} documents, {megabytes:.0f} MB, {per_level} planted pairs at each similarity; peers get {len(few):,}"
     )
+    print(machine())
     true = [
         np.mean(
             [jaccard(Doc(b"", texts[a]), Doc(b"", texts[b]), shingle_words=SHINGLE) for a, b, n in pairs if n == level]
@@ -299,13 +219,13 @@ def main() -> None:
         for level in range(len(LEVELS))
     ]
     print("true Jaccard similarities " + " ".join(f"{t:.2f}" for t in true))
-    signatures(texts, few, pairs, few_pairs)
+    signatures(texts, few, pairs, few_pairs, args.runs)
     sides = [("text-dedup", args.text_dedup, len(few))] if args.text_dedup else []
     if args.datatrove:
         sides += [("datatrove-regex", args.datatrove, len(few)), ("datatrove-stock", args.datatrove, len(few) // 5)]
     for tool, given in (("text-dedup", args.text_dedup), ("datatrove", args.datatrove)):
         if not given:
-            print(f"{tool}: no environment given, left out")
+            missing(tool, "no environment given")
     end_to_end(texts, few, pairs, few_pairs, sides)
 
 

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from measuring import peak_bytes
+
 BANDS, ROWS, SHINGLE = 14, 8, 5
 
 
@@ -74,22 +76,6 @@ def text_dedup(source: Path, out: Path) -> tuple[float, str]:
 
     load_from_disk(str(out / "made")).to_parquet(str(out / "kept.parquet"))
     return time.process_time() - began, "text-dedup"
-
-
-def peak_bytes() -> int:
-    """Most memory that this process has had. (`ru_maxrss` begins with that of the process that started it.)"""
-    return _status("VmHWM")
-
-
-def forget_peak() -> int:
-    """Count the peak from now on; returns the memory in use."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS")
-
-
-def _status(name: str) -> int:
-    (line,) = (x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith(name))
-    return int(line.split()[1]) * 1024
 
 
 def main() -> None:

@@ -14,21 +14,21 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import trafilatura
+from measuring import cpu, machine
+from peers import PeerFailed, installed, missing, run_peer
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from pipeline.extract.charset import decode
 from pipeline.extract.fast.engine import FastExtractor
 from pipeline.extract.fast.model import load
 from pipeline.extract.fast.train import Page, Scores, load_pages, out_of_fold, read_page
 from pipeline.ingest.warc import captures
+from pipeline.text.charset import decode
 
 MAX_BYTES = 50_000_000
 Engine = Callable[[bytes, str], str]
@@ -53,23 +53,22 @@ def engines() -> dict[str, Engine]:
         "trafilatura fast": lambda raw, url: trafilatura.extract(decode(raw).text, url=url, fast=True) or "",
         "trafilatura": lambda raw, url: trafilatura.extract(decode(raw).text, url=url) or "",
     }
-    try:
+    if installed("resiliparse"):
         from resiliparse.extract.html2text import extract_plain_text
 
         found["resiliparse"] = lambda raw, url: extract_plain_text(decode(raw).text, main_content=True)
-    except ModuleNotFoundError:
-        print("resiliparse: not installed here, left out")
     return found
 
 
 def side(python: str, pages: list[tuple[Path, Page]]) -> list[tuple[str, float]]:
     """Text and CPU seconds of rs-trafilatura for every page, from another interpreter."""
     lines = "".join(json.dumps([str(folder), page.id, page.url]) + "\n" for folder, page in pages)
-    done = subprocess.run([python, "-c", SIDE], input=lines, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(f"rs-trafilatura: {done.stderr.strip().splitlines()[-1]}, left out")
+    try:
+        told = run_peer(python, "-c", SIDE, given=lines)
+    except PeerFailed as failed:
+        missing("rs-trafilatura", str(failed).splitlines()[-1])
         return []
-    return [tuple(json.loads(line)) for line in done.stdout.splitlines()]
+    return [tuple(json.loads(line)) for line in told.splitlines()]
 
 
 def write_warc(path: Path, pages: list[tuple[Path, Page]]) -> None:
@@ -85,11 +84,16 @@ def write_warc(path: Path, pages: list[tuple[Path, Page]]) -> None:
 
 def speed(path: Path, engine: Engine) -> float:
     """Pages per CPU second from WARC record to text."""
-    began, n = time.process_time(), 0
-    for capture in captures(path, max_bytes=MAX_BYTES):
-        engine(capture.body, capture.url)
-        n += 1
-    return n / (time.process_time() - began)
+
+    def work() -> int:
+        n = 0
+        for capture in captures(path, max_bytes=MAX_BYTES):
+            engine(capture.body, capture.url)
+            n += 1
+        return n
+
+    seconds, pages = cpu(work)
+    return pages / seconds
 
 
 def main() -> None:
@@ -99,6 +103,7 @@ def main() -> None:
     parser.add_argument("--side-python", default="")
     parser.add_argument("--speed-pages", type=int, default=300)
     arguments = parser.parse_args()
+    print(machine())
     pages = [(folder, page) for folder in arguments.folders for page in load_pages(folder)]
     table: dict[str, dict[str, float]] = {}
     if arguments.judge:
@@ -114,7 +119,9 @@ def main() -> None:
             table[name] = scores.summary()
     sample = pages[:: max(1, len(pages) // arguments.speed_pages)]
     rates: dict[str, float] = {}
-    if arguments.side_python:
+    if not arguments.side_python:
+        missing("rs-trafilatura", "no --side-python given")
+    else:
         results = side(arguments.side_python, pages)
         if results:
             scores = Scores()

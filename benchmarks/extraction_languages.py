@@ -15,9 +15,9 @@ from pathlib import Path
 
 import trafilatura
 
-from pipeline.extract.charset import decode
 from pipeline.extract.fast.engine import FastExtractor
 from pipeline.extract.fast.labels import words_of
+from pipeline.text.charset import decode
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Grouping of ten million documents by generated band keys, with and without a limit on memory.
 
-    python benchmarks/grouping.py [--documents 10000000] [--max-memory 2GiB]
+    python benchmarks/grouping.py [--documents 10000000] [--max-memory 2GiB] [--workers N]
 
 Generates what the pass before a match writes (14 keys a document; a fifth of the documents share some of another's; fixed
 seed), then runs the steps from ranks to drops, each time in processes of its own: once with the limit, once without. Prints
@@ -15,23 +15,27 @@ import multiprocessing
 import resource
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from measuring import machine
 
 from pipeline.cli.progress import Bars
-from pipeline.cli.stages import limits
+from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
-from pipeline.core.executor import PoolExecutor, make_executor
+from pipeline.core.executor import Executor, make_executor
 from pipeline.core.files import write_parquet
 from pipeline.core.registry import match
 from pipeline.core.schema import DOC_ID
-from pipeline.core.step import Plan, ShardResult, Task, Workspace, run_step
-from pipeline.curate.gates import CurateConfig, SignalsConfig, build
-from pipeline.curate.passes import SORTED_ROWS
-from pipeline.matching.engine import match_copies
+from pipeline.core.step import ShardResult, Task
+from pipeline.curate.build import build
+from pipeline.curate.config import CurateConfig, SignalsConfig
+from pipeline.curate.gates import CopyGate
+from pipeline.matching.question import SORTED_ROWS, Corpus
+from pipeline.run.limits import limits
 
 PER_SHARD = 50_000
 BANDS = 14
@@ -43,10 +47,15 @@ def generated(docs: Any) -> Any:
     raise NotImplementedError
 
 
-def generate(task: Task) -> ShardResult:
+@dataclass(frozen=True)
+class GenerateArgs:
+    documents: int  # of the corpus
+
+
+def generate(task: Task[GenerateArgs]) -> ShardResult:
     """`state`, `keys` and an empty `data` of one shard. Document d of the corpus copies document d - 3 * (a fifth of all) with
     six of its bands if d % 5 == 0."""
-    total = task.args
+    total = task.args.documents
     first = task.shard * PER_SHARD
     numbers = np.arange(first, min(first + PER_SHARD, total), dtype=np.uint64)
     n = len(numbers)
@@ -80,34 +89,28 @@ def generate(task: Task) -> ShardResult:
     return ShardResult({task.file("state"): n, task.file("keys"): len(keys), task.file("data"): 0})
 
 
-def make(total: int, folder: Path, executor: Any) -> Dataset:
-    plan = Plan("generated", {"documents": total})
-    tasks = [Task(plan.name, i, (), folder, total) for i in range(-(-total // PER_SHARD))]
-    return run_step(plan, folder, tasks, generate, executor)
+def make(total: int, folder: Path, executor: Executor) -> Dataset:
+    tasks = [Task(i, {}, GenerateArgs(total)) for i in range(-(-total // PER_SHARD))]
+    bench = Bench(folder.parent, executor, {"generated": folder})
+    return bench.step("generated", {"documents": total}, 1, [], tasks, generate)
 
 
-def group(total: int, source: Path, out: Path, max_memory: str, result: Any) -> None:
+def group(total: int, source: Path, out: Path, workers: int | None, max_memory: str, result: Any) -> None:
     """One run, in this process and its workers; puts (seconds, CPU seconds, peaks, hashes) into `result`."""
-    bounds = limits(None, max_memory)
+    bounds = limits(workers, max_memory)
     executor = make_executor(bounds.workers)
     previous = make(total, source, executor)
-    curation = build(CurateConfig(gates=["generated"]), SignalsConfig())
+    # the documents have no hosts or files of which a share could be lost
+    config = CurateConfig(gates=["generated"], max_host_loss=1.0, max_source_loss=1.0)
+    (gate,) = build(config, SignalsConfig()).gates
+    assert isinstance(gate, CopyGate)
+    bench = Bench(out, executor, memory=bounds.sorting, told=Bars()).scratch
     cpu, wall = _cpu(), time.monotonic()
-    found = match_copies(
-        curation.gates[0],
-        curation,
-        previous,
-        previous,
-        Workspace(out),
-        executor,
-        memory=bounds.sorting,
-        progress=Bars(),
-    )
+    found = gate.question.reduce(Corpus(previous, previous), bench)
     wall = time.monotonic() - wall
-    if isinstance(executor, PoolExecutor):
-        executor.close()
+    executor.close()
     peaks = [resource.getrusage(w).ru_maxrss / 1024 for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    result.put((wall, _cpu() - cpu, peaks, bounds.workers, found.counts, found.drops.file_hashes))
+    result.put((wall, _cpu() - cpu, peaks, bounds.workers, found.counts, found.answers.file_hashes))
 
 
 def _cpu() -> float:
@@ -118,20 +121,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=10_000_000)
     parser.add_argument("--max-memory", default="2GiB")
+    parser.add_argument("--workers", type=int, help="as many as there are cores, if not given")
     args = parser.parse_args()
+    print(machine())
     context = multiprocessing.get_context("spawn")
     hashes = []
     rates = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        executor = make_executor(limits(None).workers)
+        executor = make_executor(limits(args.workers).workers)
         make(args.documents, folder / "source", executor)
-        if isinstance(executor, PoolExecutor):
-            executor.close()
+        executor.close()
         for title, bound in (("no limit", ""), (args.max_memory, args.max_memory)):
             result = context.Queue()
             out = folder / f"out-{title.split()[0]}"
-            child = context.Process(target=group, args=(args.documents, folder / "source", out, bound, result))
+            given = (args.documents, folder / "source", out, args.workers, bound, result)
+            child = context.Process(target=group, args=given)
             child.start()
             wall, cpu, peaks, workers, counts, made = result.get()
             child.join()

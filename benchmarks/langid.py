@@ -12,11 +12,13 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import fasttext
+from measuring import cpu, machine
+from peers import installed
 from texts import load_texts
 
 from pipeline.models.fasttext import FastText
@@ -33,17 +35,13 @@ SAME = {
 }
 
 
-def compare(name: str, texts: list[str], own: FastText, peer: object) -> None:
+def compare(name: str, texts: list[str], own: FastText, peer: Any) -> None:
     """Print rates and whether the labels are equal."""
     batch = TextBatch(texts)
     own.predict(batch)
-    began = time.process_time()
-    labels, scores = own.predict(TextBatch(texts))
-    mine = time.process_time() - began
+    mine, (labels, scores) = cpu(lambda: own.predict(TextBatch(texts)))
     flat = [" ".join(t.split()) for t in texts]
-    began = time.process_time()
-    rows, probabilities = peer.predict(flat, k=1)  # type: ignore[attr-defined]
-    theirs = time.process_time() - began
+    theirs, (rows, probabilities) = cpu(lambda: peer.predict(flat, k=1))
     expected = [r[0].removeprefix("__label__") if len(r) else "und" for r in rows]
     gap = max(
         (abs(min(float(p[0]), 1.0) - s) for p, s in zip(probabilities, scores, strict=True) if len(p)), default=0.0
@@ -62,6 +60,7 @@ def main() -> None:
     parser.add_argument("--model", default="lid.176")
     parser.add_argument("--lingua", type=int, default=0, help="sentences per language to give to lingua")
     args = parser.parse_args()
+    print(machine())
     path = find_model(args.model) if args.model in known_models() else Path(args.model)
     own, peer = FastText(path), fasttext.load_model(str(path))
     opened = gzip.open if args.sentences.suffix == ".gz" else open
@@ -75,7 +74,8 @@ def main() -> None:
     right: dict[str, list[int]] = defaultdict(list)
     for row, label in zip(rows, labels, strict=True):
         right[row["lang"]].append(label in SAME.get(row["lang"], {row["lang"]}))
-    lingua = _lingua(rows, args.lingua) if args.lingua else {}
+    wanted = args.lingua and installed("lingua", "lingua-language-detector")
+    lingua = _lingua(rows, args.lingua) if wanted else {}
     known = [lang for lang in sorted(right) if lang in own.labels]
     print(f"accuracy over {len(known)} languages that the model has: "
           f"{sum(sum(right[k]) / len(right[k]) for k in known) / len(known):.4f} (mean of languages)")  # fmt: skip

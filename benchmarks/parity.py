@@ -1,26 +1,30 @@
 """Do winnow's rule sets decide as datatrove's filters do? Every text, every filter alone, and FineWeb's order.
 
-    python benchmarks/parity.py TEXTS... --side-python PYTHON [--limit 2000] [--splitter regex|stock]
+    python benchmarks/parity.py TEXTS... [--side-python PYTHON] [--limit 2000] [--splitter regex|stock]
 
 TEXTS: Parquet or JSONL with a text, folders or tar files of HTML pages (extracted first). --side-python names an
-interpreter of an environment with `datatrove[processing]==0.10.1` and spaCy. With --splitter regex both sides cut words
-by `\\w+|[^\\w\\s]`; with stock datatrove keeps its spaCy tokenizer, which shows what the choice of splitter alone does.
+interpreter of an environment with `datatrove[processing]==0.10.1` and spaCy; without it only what winnow drops is shown.
+With --splitter regex both sides cut words by `\\w+|[^\\w\\s]`; with stock datatrove keeps its spaCy tokenizer, which shows
+what the choice of splitter alone does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from peers import missing, run_peer
 from texts import load_texts
 
-from pipeline.core.registry import apply_spans, measure
-from pipeline.core.schema import Doc
-from pipeline.curate.gates import CurateConfig, Curation, SignalsConfig, build
+from pipeline.core.documents import Doc, Documents
+from pipeline.core.registry import measure
+from pipeline.core.spans import apply_spans
+from pipeline.curate.build import build
+from pipeline.curate.config import CurateConfig, SignalsConfig
+from pipeline.curate.gates import Curation, EditGate, RuleGate
 
 GATES = {
     "gopher_repetition": "datatrove_gopher_repetition",
@@ -48,20 +52,18 @@ def theirs(texts: list[str], python: str, splitter: str) -> tuple[list[dict[str,
     """Verdicts of datatrove, and its CPU seconds."""
     side = Path(__file__).with_name("datatrove_side.py")
     lines = "".join(json.dumps(t) + "\n" for t in texts)
-    done = subprocess.run([python, str(side), splitter], input=lines, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"datatrove's side failed:\n{done.stderr[-2000:]}")
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    told = run_peer(python, str(side), splitter, given=lines)
+    rows = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
     return rows[:-1], rows[-1]
 
 
-def first_reasons(curation: Curation, docs: list[Doc]) -> dict[str, list[str | None]]:
+def first_reasons(curation: Curation, docs: Documents) -> dict[str, list[str | None]]:
     """The first failing rule of every gate, for each document."""
-    for first in curation.signal_params:
-        measure(curation.signal_def(first), docs, dict(curation.signal_params[first]))
+    for first, params in curation.signal_params.items():
+        measure(curation.signal(first), docs, params)
     found: dict[str, list[str | None]] = {}
     for gate in curation.gates:
-        if gate.rules:
+        if isinstance(gate, RuleGate):
             rows = [gate.rules.failing(d.signals, "en") for d in docs]
             found[gate.name] = [r[0].reason if r else None for r in rows]
     return found
@@ -73,10 +75,12 @@ def ours(texts: list[str]) -> list[dict[str, Any]]:
         CurateConfig(gates=[*GATES.values(), "c4_lines"], tables={"c4_lines": {"end_mark": False}}), SignalsConfig()
     )
     c4_lines = curation.gates[-1]
-    docs = [Doc(i.to_bytes(16, "big"), t) for i, t in enumerate(texts)]
+    assert isinstance(c4_lines, EditGate)
+    edit, params = c4_lines.call.edit, c4_lines.call.params
+    docs = Documents(Doc(i.to_bytes(16, "big"), t) for i, t in enumerate(texts))
     alone = first_reasons(curation, docs)
-    edited = [apply_spans(t, c4_lines.edit.fn(d, **c4_lines.params))[0] for t, d in zip(texts, docs, strict=True)]
-    after = first_reasons(curation, [Doc(d.doc_id, t) for d, t in zip(docs, edited, strict=True)])["fineweb"]
+    edited = [apply_spans(t, edit.fn(d, **params))[0] for t, d in zip(texts, docs, strict=True)]
+    after = first_reasons(curation, Documents(Doc(d.doc_id, t) for d, t in zip(docs, edited, strict=True)))["fineweb"]
     rows = []
     for i in range(len(texts)):
         row: dict[str, Any] = {name: alone[gate][i] for name, gate in GATES.items()}
@@ -91,17 +95,27 @@ def ours(texts: list[str]) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="+", type=Path)
-    parser.add_argument("--side-python", required=True)
+    parser.add_argument("--side-python", default="", help="Python of an environment with datatrove and spaCy")
     parser.add_argument("--limit", type=int, default=2_000)
     parser.add_argument("--splitter", choices=["regex", "stock"], default="regex")
     parser.add_argument("--show", type=int, default=10, help="differences to print")
     args = parser.parse_args()
     texts = load_texts(args.texts, args.limit)
-    peer, end = theirs(texts, args.side_python, args.splitter)
     mine = ours(texts)
-    print(
-        f"{len(texts):,} texts, {sum(map(len, texts)):,} characters; datatrove {end['version']}, {args.splitter} splitter"
-    )
+    print(f"{len(texts):,} texts, {sum(map(len, texts)):,} characters")
+    if not args.side_python:
+        missing("datatrove", "no --side-python given: there is nothing to compare with")
+        print(f"{'filter':<20}{'dropped':>9}")
+        for name in [*GATES, "chain"]:
+            print(f"{name:<20}{sum(r[name] is not None for r in mine):>9,}")
+        return
+    peer, end = theirs(texts, args.side_python, args.splitter)
+    print(f"datatrove {end['version']}, {args.splitter} splitter")
+    compare(mine, peer, args.show)
+
+
+def compare(mine: list[dict[str, Any]], peer: list[dict[str, Any]], show: int) -> None:
+    """Equal decisions and reasons, filter by filter; `show` differences in full."""
     print(f"{'filter':<20}{'dropped':>9}{'theirs':>9}{'equal decisions':>17}{'equal first reasons':>21}")
     shown: list[str] = []
     for name in [*GATES, "chain"]:
@@ -116,7 +130,7 @@ def main() -> None:
             if left != right:
                 kinds[f"{left} / {right}"] += 1
                 shown.append(f"{name}: text {i}: {left} / datatrove {right}")
-        n = len(texts)
+        n = len(mine)
         dropped, theirs_dropped = sum(r[name] is not None for r in mine), sum(r[name] is not None for r in peer)
         print(f"{name:<20}{dropped:>9,}{theirs_dropped:>9,}{same / n:>16.2%} {reasons / max(both, 1):>20.2%}")
         for kind, count in kinds.most_common(5):
@@ -127,7 +141,7 @@ def main() -> None:
     print(
         f"texts kept by both: {len(pairs):,}, equal to the byte after C4's line edits: {sum(a == b for a, b in pairs):,}"
     )
-    for line in shown[: args.show]:
+    for line in shown[:show]:
         print(line)
 
 

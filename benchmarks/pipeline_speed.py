@@ -1,92 +1,107 @@
-"""How fast the stages run on this machine, beside the libraries they stand on, in one run.
+"""How fast curation runs on this machine, beside the libraries that do the same, in one run.
 
-    python benchmarks/pipeline_speed.py TEXTS.jsonl[.gz|.zst] [--documents 2000]
+    python benchmarks/pipeline_speed.py [TEXTS.jsonl[.gz|.zst]] [--documents 2000] [--runs 3]
 
-Prints documents and megabytes per CPU second for curation's signals, the exact and MinHash keys, and tokenizing, and
-for datatrove's filters if that package is installed. CPU time of one process, median of three runs after a warm-up.
+Prints documents and megabytes per CPU second for signals, an edit, and the keys of the exact and the MinHash match; for
+datasketch's MinHash with the same bands, and for datatrove's filters if that package is installed, also how many times as fast
+winnow is. CPU time of one process, median of some runs after a warm-up. Texts are cut into pieces of 4,000 characters. Without
+TEXTS the pages of the demo's garden are taken, over and over: enough to see that all is well, too alike to be quoted.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import platform
-import statistics
-import time
-from collections.abc import Callable
-from itertools import islice
+from collections.abc import Callable, Iterator
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
+
+from measuring import RUNS, machine, median_cpu, megabytes_of
+from peers import installed
+from sketches import datasketch
+from texts import load_texts
 
 from pipeline.core.dataset import Source
+from pipeline.core.documents import Doc, Documents
 from pipeline.core.registry import REGISTRY, measure
-from pipeline.core.schema import Doc
-from pipeline.curate.gates import CurateConfig, SignalsConfig, build
+from pipeline.curate.build import build
+from pipeline.curate.config import CurateConfig, SignalsConfig
+from pipeline.curate.gates import CopyGate, Curation, RuleGate
 from pipeline.ingest.rows import jsonl_rows
+from pipeline.matching.copies import keys_of
 
-RUNS = 3
-PEER = "datatrove"
+GARDEN = Path(__file__).parents[1] / "examples" / "garden" / "pages"
+PIECE_CHARS = 4_000
+MAX_ROW_BYTES = 50_000_000
+RULES, MINHASH = "signals: gopher quality + repetition", "match: minhash keys"
+
+
+class Case(NamedTuple):
+    """What is timed; `against` names winnow's case for the same task where this one is a peer's."""
+
+    name: str
+    work: Callable[[], object]
+    against: str = ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("texts", type=Path)
+    parser.add_argument("texts", nargs="?", type=Path)
     parser.add_argument("--documents", type=int, default=2_000)
+    parser.add_argument("--runs", type=int, default=RUNS)
     arguments = parser.parse_args()
-    texts = list(islice(_texts(arguments.texts), arguments.documents))
-    size = sum(len(t.encode()) for t in texts)
-    print(f"{len(texts):,} documents, {size / 1e6:.1f} MB; {platform.processor() or platform.machine()}, one process")
-    curation = build(CurateConfig(), SignalsConfig())
-    cases: dict[str, Callable[[], Any]] = {
-        "signals: gopher quality + repetition": lambda: _rules(
-            texts, curation, ("gopher_quality", "gopher_repetition")
-        ),
-        "signals: language (fastText lid.176)": lambda: _rules(texts, curation, ("language",)),
-        "signals: toxicity word list": lambda: _rules(texts, curation, ("toxicity",)),
-        "edit: pii": lambda: [list(REGISTRY.edits["pii"].fn(d)) for d in _docs(texts)],
-        "match: exact keys": lambda: [list(REGISTRY.matches["exact"].fn(d)) for d in _docs(texts)],
-        "match: minhash keys (datasketch)": lambda: [list(REGISTRY.matches["minhash"].fn(d)) for d in _docs(texts)],
-    }
-    if importlib.util.find_spec(PEER):
-        cases[f"{PEER}: gopher quality + repetition"] = _datatrove(texts)
-    for name, case in cases.items():
-        seconds = _time(case)
-        print(f"{name:<40}{len(texts) / seconds:>10,.0f} docs/s {size / 1e6 / seconds:>9.1f} MB/s")
-    if not importlib.util.find_spec(PEER):
-        print(f"{PEER:<40}   missing: not installed, so there is no ratio to it")
+    if arguments.texts is None:
+        print("no TEXTS given: the pages of the demo's garden, over and over")
+    found = pieces(arguments.texts) if arguments.texts else cycle(load_texts([GARDEN]))
+    texts = list(islice(found, arguments.documents))
+    if not texts:
+        raise SystemExit(f"{arguments.texts}: no rows with a `text`.")
+    megabytes = megabytes_of(texts)
+    print(f"{len(texts):,} documents, {megabytes:.1f} MB; {machine()}, one process")
+    rates: dict[str, float] = {}
+    for case in cases(texts):
+        case.work()
+        seconds, _ = median_cpu(case.work, arguments.runs)
+        rate = rates[case.name] = len(texts) / seconds
+        ratio = f"   winnow {rates[case.against] / rate:.1f} x" if case.against else ""
+        print(f"{case.name:<40}{rate:>10,.0f} docs/s {megabytes / seconds:>9.1f} MB/s{ratio}")
 
 
-def _time(case: Callable[[], Any]) -> float:
-    case()
-    times = []
-    for _ in range(RUNS):
-        began = time.process_time()
-        case()
-        times.append(time.process_time() - began)
-    return statistics.median(times)
-
-
-def _texts(path: Path) -> Any:
-    for _, row in jsonl_rows(Source(path, ""), max_bytes=50_000_000):
+def pieces(path: Path) -> Iterator[str]:
+    for _, row in jsonl_rows(Source(path, ""), max_bytes=MAX_ROW_BYTES):
         if isinstance(row, dict) and isinstance(row.get("text"), str):
-            yield from (row["text"][i : i + 4_000] for i in range(0, len(row["text"]), 4_000))
+            yield from (row["text"][i : i + PIECE_CHARS] for i in range(0, len(row["text"]), PIECE_CHARS))
 
 
-def _docs(texts: list[str]) -> list[Doc]:
-    return [Doc(i.to_bytes(16, "little"), t) for i, t in enumerate(texts)]
+def cases(texts: list[str]) -> Iterator[Case]:
+    curation = build(CurateConfig(), SignalsConfig())
+
+    def docs() -> Documents:
+        return Documents(Doc(i.to_bytes(16, "little"), t) for i, t in enumerate(texts))
+
+    pii = REGISTRY.edits["pii"].fn
+    calls = {g.name: g.question.call for g in curation.gates if isinstance(g, CopyGate)}
+    yield Case(RULES, lambda: measure_rules(docs(), curation, ("gopher_quality", "gopher_repetition")))
+    yield Case("signals: language (fastText lid.176)", lambda: measure_rules(docs(), curation, ("language",)))
+    yield Case("signals: toxicity word list", lambda: measure_rules(docs(), curation, ("toxicity",)))
+    yield Case("edit: pii", lambda: [list(pii(d)) for d in docs()])
+    yield Case("match: exact keys", lambda: keys_of(calls["exact"], docs()))
+    yield Case(MINHASH, lambda: keys_of(calls["minhash"], docs()))
+    yield Case("  datasketch: minhash keys (SHA-1)", lambda: datasketch(texts), MINHASH)
+    if installed("datatrove"):
+        yield Case("  datatrove: gopher quality + repetition", datatrove(texts), RULES)
 
 
-def _rules(texts: list[str], curation: Any, names: tuple[str, ...]) -> None:
-    docs = _docs(texts)
+def measure_rules(docs: Documents, curation: Curation, names: tuple[str, ...]) -> None:
+    """The signals of some rule gates."""
     for gate in curation.gates:
-        if gate.name in names:
-            for signal in gate.rules.signals:
-                found = curation.signal_def(signal)
-                if found.names[0] not in docs[0].signals:
-                    measure(found, docs, dict(curation.signal_params[found.names[0]]))
+        if isinstance(gate, RuleGate) and gate.name in names:
+            for first in dict.fromkeys(curation.signal(s).names[0] for s in gate.signals):
+                if first not in docs[0].signals:
+                    measure(curation.signal(first), docs, curation.signal_params[first])
 
 
-def _datatrove(texts: list[str]) -> Callable[[], Any]:
+def datatrove(texts: list[str]) -> Callable[[], object]:
     from datatrove.data import Document
     from datatrove.pipeline.filters import GopherQualityFilter, GopherRepetitionFilter
 

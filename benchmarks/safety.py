@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.curate.gates import CLASSIFIERS_DIR
+from pipeline.curate.files import CLASSIFIERS_DIR
 from pipeline.decontaminate.sets import build_index, read_items
 from pipeline.edits.pii import find
 from pipeline.ingest.plan import open_stream
@@ -131,21 +131,17 @@ def toxicity(data: Path, out: Path | None) -> None:
             print(
                 f"\n{name}: {path.stat().st_size:,} bytes, {'equal to' if same else 'other than'} the model that ships"
             )
-            print(f"  held-out tenth: AUC {found['auc']:.3f}   by set:", _line(found["auc_by_source"]))
-            for row in found["thresholds"]:  # type: ignore[attr-defined]
-                print(
-                    "  threshold {threshold:<5} precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}".format(
-                        **row
-                    )
-                )
+            print(f"  held-out tenth: AUC {found.auc:.3f}   by set:", _line(found.auc_by_source))
+            for t in found.thresholds:
+                print(f"  threshold {t.threshold:<5} precision {t.precision:.3f}  recall {t.recall:.3f}  F1 {t.f1:.3f}")
             print("  transfer (trained without a set, measured on all of it):")
             for left in sorted({e.source for e in examples} - {"identity"}):
                 rest = [e for e in [*examples, *clean] if e.source != left]
                 other = Path(folder) / "transfer.bin"
                 train([e for e in rest if not is_held_out(e.text)], other)
                 away = measure(other, [e for e in examples if e.source == left])
-                home = found["auc_by_source"][left]  # type: ignore[index]
-                print(f"    {left:<12} AUC {away['auc']:.3f}   (in domain {home:.3f})")
+                home = found.auc_by_source.get(left, float("nan"))  # a small set may have no text held out
+                print(f"    {left:<12} AUC {away.auc:.3f}   (in domain {home:.3f})")
             _identity_gap(data, path)
             held = [e.text for e in clean if is_held_out(e.text)]
             print(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -20,22 +19,25 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from measuring import machine, peak_bytes
 from texts import load_texts
 
 from pipeline.cli.progress import Bars
-from pipeline.cli.stages import Session, load_recipe
-from pipeline.core.step import Workspace
+from pipeline.curate.build import curation_of
+from pipeline.curate.step import curate
+from pipeline.run.session import documents, load_recipe, open_bench
 
 WORDS = 800  # of a document
 QUOTES_PER_MB = 4
+TABLE_ROWS = 2_000  # that are written at a time, at most
 
 
-def build(texts: list[Path], megabytes: int, folder: Path) -> None:
+def build(texts: list[Path], megabytes: float, folder: Path) -> None:
     """`texts.parquet` and `quotes.parquet`."""
     rng = np.random.default_rng(1)
     words = np.array(" ".join(load_texts(texts, 3_000)).split())
     quotes = []
-    for i in range(megabytes * QUOTES_PER_MB):
+    for i in range(round(megabytes * QUOTES_PER_MB)):
         at, n = rng.integers(0, len(words) - 400), rng.integers(60, 400)
         quote = words[at : at + n].astype(object)
         quote[::20] = [f"q{i}x{j}" for j in range(len(quote[::20]))]
@@ -43,11 +45,12 @@ def build(texts: list[Path], megabytes: int, folder: Path) -> None:
     pending = [q for i, q in enumerate(quotes) for _ in range(2 + i % 4)]
     rng.shuffle(pending)
     written = number = 0
+    table_rows = min(TABLE_ROWS, max(int(megabytes * 1e6 / (6 * WORDS)), 1))  # words of 6 bytes
     schema = pa.schema([("url", pa.string()), ("text", pa.string())])
     with pq.ParquetWriter(folder / "texts.parquet", schema, compression="zstd") as writer:
         while written < megabytes * 1_000_000 or pending:
             rows = []
-            for _ in range(2_000):
+            for _ in range(table_rows):
                 at = rng.integers(0, len(words) - WORDS)
                 part = words[at : at + WORDS].astype(object)
                 part[::20] = [f"u{number}x{j}" for j in range(len(part[::20]))]
@@ -62,9 +65,10 @@ def build(texts: list[Path], megabytes: int, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("texts", nargs="+", type=Path)
-    parser.add_argument("--megabytes", type=int, default=500)
+    parser.add_argument("--megabytes", type=float, default=500)
     parser.add_argument("--min-tokens", type=int, default=50)
     args = parser.parse_args()
+    print(machine())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         builder = multiprocessing.get_context("spawn").Process(target=build, args=(args.texts, args.megabytes, folder))
@@ -76,12 +80,13 @@ def main() -> None:
             "curate.measure_dropped=false",
         ]
         out = folder / "out"
-        with Session(load_recipe(None, sets), Workspace(out, {"curate": out / "curate"}), 1, Bars()) as session:
-            documents = session.documents([folder / "texts.parquet"])
+        recipe = load_recipe(None, sets)
+        with open_bench(out, fixed={"curate": out / "curate"}, told=Bars()) as bench:
+            extracted = documents(recipe, bench, [folder / "texts.parquet"])
             began, wall = time.process_time(), time.monotonic()
-            step = session.curate(documents)
+            step = curate(curation_of(recipe), extracted, bench)
             seconds, wall = time.process_time() - began, time.monotonic() - wall
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = peak_bytes()
         disk = sum(
             p.stat().st_size for p in (out / ".work").rglob("*.parquet") if "extract" not in str(p.parent.parent.name)
         )
@@ -97,7 +102,7 @@ def main() -> None:
                     quote = heads.get(word)
                     if quote is not None and quote in text:
                         left[quote] = left.get(quote, 0) + 1
-        megabytes = sum(pq.read_table(p, columns=["text"]).nbytes for p in documents.files("data")) / 1e6
+        megabytes = sum(pq.read_table(p, columns=["text"]).nbytes for p in extracted.files("data")) / 1e6
         once = sum(n == 1 for n in left.values())
         print(
             f"{texts:,} documents, {megabytes:.0f} MB, {len(quotes):,} quotes of 60 to 400 tokens in 2 to 5 documents each"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.extract.charset import decode
 from pipeline.extract.fast.engine import FastExtractor
 from pipeline.ingest.plan import open_stream
+from pipeline.text.charset import decode
 
 TEXT_FIELDS = ("text", "main_content", "content")
 

@@ -18,14 +18,13 @@ TEXT.parquet has a column `text`; `--megabytes` of it are used. One thread, CPU 
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
+import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,49 +33,32 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dedup_side import forget_peak, peak_bytes
+from measuring import RUNS, cpu, forget_peak, machine, megabytes_of, peak_bytes
+from peers import installed, version
 from tokenizers import pre_tokenizers, trainers
 from tokenizers.models import BPE
 
-from pipeline.cli.progress import Bars
-from pipeline.cli.stages import Session, load_recipe
 from pipeline.core.dataset import Dataset, open_dataset
-from pipeline.core.step import Workspace
+from pipeline.run.session import documents as documents_in
+from pipeline.run.session import load_recipe, open_bench
 from pipeline.text.batch import TextBatch
-from tokenize_stage.bpe import WordCounts
-from tokenize_stage.config import EOS
+from tokenize_stage.bpe import WordCounts, train_tokenizer
+from tokenize_stage.config import EOS, TokenizeConfig
 from tokenize_stage.encode import encoder_of
+from tokenize_stage.gather import documents_of
 from tokenize_stage.pack import pack
 from tokenize_stage.reader import TokenShards
+from tokenize_stage.shards import tokenize
 from tokenize_stage.splits import SPLITS
-from tokenize_stage.vocabulary import load_tokenizer, new_tokenizer, spellings
+from tokenize_stage.vocabulary import load_tokenizer, new_tokenizer, spellings, tokenizer_file
 
 CALL = 2_048  # texts a call for peers that take lists
 ROWS_A_CALL = 64
 READ_TOKENS = 40_000_000  # that readers go through in order
-RUNS = 3
-
-
-def version(package: str) -> str:
-    return f"{package} {importlib.metadata.version(package)}"
-
-
-def installed(module: str, package: str = "") -> str:
-    """Name and version of a peer, "" (and a line that says so) if it is not installed."""
-    try:
-        __import__(module)
-        return version(package or module)
-    except ModuleNotFoundError:
-        print(f"  {module} is not installed: left out")
-        return ""
-
-
-def cpu(work: Callable[[], Any]) -> tuple[float, Any]:
-    began = time.process_time()
-    result = work()
-    return time.process_time() - began, result
+Rates = tuple[float, float]  # M tokens/s in order, and at random
 
 
 def texts_of(path: Path, megabytes: float) -> list[str]:
@@ -89,23 +71,31 @@ def texts_of(path: Path, megabytes: float) -> list[str]:
     return found
 
 
-def session(folder: Path, sets: list[str], fixed: dict[str, Path] | None = None) -> Session:
-    return Session(load_recipe(None, sets), Workspace(folder, fixed or {}), 1, Bars(quiet=True))
+def config_of(*sets: str) -> TokenizeConfig:
+    config: TokenizeConfig = load_recipe(None, [f"tokenize.{s}" for s in sets]).section("tokenize")
+    return config
+
+
+def unknown(tokenizer: Path, folder: Path) -> Path:
+    """The same tokenizer under another path: an encoder remembers by path what it has met, so this one knows nothing."""
+    path = Path(tempfile.mkdtemp(dir=folder)) / tokenizer.name
+    shutil.copy(tokenizer, path)
+    return path
 
 
 def training(texts: list[str], documents: Dataset, args: argparse.Namespace, folder: Path) -> Path:
-    size = sum(len(t.encode()) for t in texts) / 1e6
+    size = megabytes_of(texts)
     print(f"\ntraining, {args.vocab:,} entries, {size:.0f} MB")
     ours: Path | None = None
     for split in dict.fromkeys([args.split, "gpt2"]):
         print(f" split {split}")
         # all documents but a handful: winnow trains on the train side alone, the peers get the same texts
-        sets = [f"tokenize.vocab_size={args.vocab}", f'tokenize.split="{split}"', "tokenize.validation_fraction=1e-9"]
+        config = config_of(f"vocab_size={args.vocab}", f'split="{split}"', "validation_fraction=1e-9")
         before = forget_peak()
-        with session(folder / f"train-{split}", sets) as s:
-            seconds, step = cpu(partial(s.tokenizer, documents))
+        with open_bench(folder / f"train-{split}") as bench:
+            seconds, step = cpu(partial(train_tokenizer, config, documents, bench))
         grown = peak_bytes() - before
-        path = step.dir / "tokenizer" / "00000.json"
+        path = tokenizer_file(step)
         counts = WordCounts()
         for at in range(0, len(texts), CALL):
             counts.count(TextBatch(texts[at : at + CALL]), SPLITS[split].rule)
@@ -161,24 +151,22 @@ def _trained(name: str, theirs: float, ours: float, same: bool, order: bool | No
 
 
 def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argparse.Namespace, folder: Path) -> Dataset:
-    size = sum(len(t.encode()) for t in texts) / 1e6
+    size = megabytes_of(texts)
     few = texts[: max(len(texts) // 5, 1)]
-    small = sum(len(t.encode()) for t in few) / 1e6
+    small = megabytes_of(few)
     print(f"\nencoding, {size:.0f} MB (tokenizers {small:.0f} MB)")
-    sets = ["tokenize.row_tokens=1025", "tokenize.validation_fraction=0.01"]
+    config = config_of("row_tokens=1025", f"validation_fraction={args.validation}")
     times = []
-    for run in range(RUNS):
-        _forget()
-        with session(folder / f"encode-{run}", sets, {"tokenize": folder / f"encode-{run}" / "out"}) as s:
-            seconds, step = cpu(partial(s.tokenize, documents, tokenizer))
+    for run in range(args.runs):
+        fresh, out = unknown(tokenizer, folder), folder / f"encode-{run}"
+        with open_bench(out, fixed={"tokenize": out / "out"}) as bench:
+            seconds, step = cpu(partial(tokenize, config, documents, fresh, bench))
         times.append(seconds)
     whole = statistics.median(times)
-    encoder = encoder_of(tokenizer, "kernel")
     batches = [TextBatch(texts[at : at + CALL]) for at in range(0, len(texts), CALL)]
     cold, warm = [], []
-    for _ in range(RUNS):
-        _forget()
-        encoder = encoder_of(tokenizer, "kernel")
+    for _ in range(args.runs):
+        encoder = encoder_of(unknown(tokenizer, folder), "kernel")
         cold.append(cpu(partial(_all, encoder, batches))[0])
         warm.append(cpu(partial(_all, encoder, batches))[0])
     alone, again = statistics.median(cold), statistics.median(warm)
@@ -186,6 +174,7 @@ def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argpar
     print(f"  {'winnow, ids alone':<32}{size / alone:>7.1f} MB/s; {size / again:.1f} once pre-tokens are known")
     ids = np.concatenate([encoder.encode(b)[0] for b in batches])
     reference = load_tokenizer(tokenizer)
+    found: Any
 
     def row(name: str, seconds: float, megabytes: float, found: Any) -> None:
         same = np.array_equal(np.asarray(found, np.int64), ids[: len(found)].astype(np.int64)) if len(found) else False
@@ -209,7 +198,7 @@ def encoding(texts: list[str], documents: Dataset, tokenizer: Path, args: argpar
         first = 1  # the end of text is no merge
         ranks = {w: i - first for i, w in enumerate(words) if w}
         own = tiktoken.Encoding("bench", pat_str=TIKTOKEN, mergeable_ranks=ranks, special_tokens={EOS: len(words)})
-        best: tuple[float, str, list[int]] = (1e9, "", [])
+        best: tuple[float, str, Any] = (1e9, "", [])
 
         def in_lists() -> Any:
             return [i for c in calls(texts) for t in own.encode_ordinary_batch(c, num_threads=1) for i in t]
@@ -250,13 +239,6 @@ def _all(encoder: Any, batches: list[TextBatch]) -> None:
         encoder.encode(batch)
 
 
-def _forget() -> None:
-    from tokenize_stage import encode, vocabulary
-
-    for cached in (encode._encoder, encode._parts, vocabulary._facts, vocabulary._tokenizer):
-        cached.cache_clear()
-
-
 def _flat(found: list[Any]) -> Any:
     parts = []
     for batch in found:
@@ -266,8 +248,6 @@ def _flat(found: list[Any]) -> Any:
 
 
 def packing(step: Dataset) -> None:
-    from tokenize_stage.shards import documents_of
-
     lengths = np.concatenate([g.lengths for g in documents_of(step, "train")])
     print(f"\npacking at 2,049 tokens, {len(lengths):,} documents of {int(lengths.mean()):,} tokens on average")
     longer = int((lengths > 2_049).sum())
@@ -281,11 +261,31 @@ def packing(step: Dataset) -> None:
         )
 
 
-def reading(step: Dataset, folder: Path) -> None:
+@dataclass(frozen=True)
+class Reads:
+    """What every reader reads: `rows` of `width` tokens in order, then the rows of `order`, 64 a call; `runs` times."""
+
+    rows: int
+    width: int
+    order: npt.NDArray[np.int64]
+    runs: int
+
+    def rate(self, work: Callable[[], int]) -> float:
+        """M tokens/s, median; `work` returns the tokens that it read."""
+        work()
+        found = []
+        for _ in range(self.runs):
+            seconds, tokens = cpu(work)
+            found.append(tokens / seconds / 1e6)
+        return float(statistics.median(found))
+
+
+def reading(step: Dataset, folder: Path, runs: int) -> None:
     shards = TokenShards(step, "train")
     width = shards.row_tokens
     rows = min(READ_TOKENS // width, shards.rows)
     order = np.random.default_rng(0).integers(0, shards.rows, (200, ROWS_A_CALL))
+    reads = Reads(rows, width, order, runs)
     size = sum(p.stat().st_size for p in step.files("train"))
     print(
         f"\nreading to int64, rows of {width:,}: {rows * width / 1e6:.0f} M tokens in order, then 64 random rows at a time"
@@ -303,18 +303,42 @@ def reading(step: Dataset, folder: Path) -> None:
             shards.read(o, out)
         return int(order.size) * width
 
-    ours = _rate(in_order), _rate(at_random)
+    ours = reads.rate(in_order), reads.rate(at_random)
     _row("winnow", size / (shards.rows * width), *ours, ours)
     flat = np.concatenate(
         [shards.read(np.arange(at, min(at + 512, shards.rows)))[0] for at in range(0, shards.rows, 512)]
     )
-    raw = folder / "rows.bin"
+    memmap_rows(flat, folder / "rows.bin", reads, ours)
+    list_rows(flat, folder / "lists.parquet", reads, ours)
+    if installed("litdata"):
+        litdata_rows(step, folder / "litdata", reads, ours)
+    if installed("streaming", "mosaicml-streaming"):
+        mds_rows(step, folder / "mds", reads, ours)
+
+
+def _row(name: str, size: float, ordered: float, random: float, ours: Rates) -> None:
+    print(
+        f"  {name:<24}{size:>6.2f} bytes/token{ordered:>10,.0f}{random:>10,.1f} M tokens/s"
+        f"   winnow {ours[0] / ordered:.1f} x, {ours[1] / random:.0f} x"
+    )
+
+
+def memmap_rows(flat: npt.NDArray[Any], raw: Path, reads: Reads, ours: Rates) -> None:
     flat.astype("<u2").tofile(raw)
-    mapped = np.memmap(raw, "<u2", "r").reshape(-1, width)
-    ordered = _rate(lambda: sum(mapped[a : min(a + 64, rows)].astype(np.int64).size for a in range(0, rows, 64)))
-    _row("numpy memmap", 2.0, ordered, _rate(lambda: sum(mapped[o].astype(np.int64).size for o in order)), ours)
-    listed = folder / "lists.parquet"
-    offsets = pa.array(np.arange(len(flat) + 1, dtype=np.int32) * width)
+    mapped = np.memmap(raw, "<u2", "r").reshape(-1, reads.width)
+
+    def ordered() -> int:
+        places = range(0, reads.rows, ROWS_A_CALL)
+        return sum(mapped[a : min(a + ROWS_A_CALL, reads.rows)].astype(np.int64).size for a in places)
+
+    def random() -> int:
+        return sum(mapped[o].astype(np.int64).size for o in reads.order)
+
+    _row("numpy memmap", 2.0, reads.rate(ordered), reads.rate(random), ours)
+
+
+def list_rows(flat: npt.NDArray[Any], listed: Path, reads: Reads, ours: Rates) -> None:
+    offsets = pa.array(np.arange(len(flat) + 1, dtype=np.int32) * reads.width)
     column = pa.ListArray.from_arrays(offsets, pa.array(flat.astype(np.uint16).ravel()))
     pq.write_table(
         pa.table({"ids": column}), listed, row_group_size=ROWS_A_CALL, compression="none", use_dictionary=False
@@ -323,78 +347,53 @@ def reading(step: Dataset, folder: Path) -> None:
 
     def group(g: int) -> Any:
         flat_values = file.read_row_group(g, use_threads=False)["ids"].combine_chunks().values
-        return flat_values.to_numpy().astype(np.int64).reshape(-1, width)
+        return flat_values.to_numpy().astype(np.int64).reshape(-1, reads.width)
 
-    lists_ordered(group, rows, order, width, listed.stat().st_size / flat.size, ours)
-    if installed("litdata"):
-        litdata_rows(step, folder / "litdata", rows, order, width, ours)
-    if installed("streaming", "mosaicml-streaming"):
-        mds_rows(step, folder / "mds", rows, order, width, ours)
-
-
-def _rate(work: Callable[[], int]) -> float:
-    """M tokens/s, median."""
-    work()
-    found = []
-    for _ in range(RUNS):
-        seconds, tokens = cpu(work)
-        found.append(tokens / seconds / 1e6)
-    return float(statistics.median(found))
-
-
-def _row(name: str, size: float, ordered: float, random: float, ours: tuple[float, float]) -> None:
-    print(
-        f"  {name:<24}{size:>6.2f} bytes/token{ordered:>10,.0f}{random:>10,.1f} M tokens/s"
-        f"   winnow {ours[0] / ordered:.1f} x, {ours[1] / random:.0f} x"
-    )
-
-
-def lists_ordered(
-    group: Callable[[int], Any], rows: int, order: Any, width: int, size: float, ours: tuple[float, float]
-) -> None:
     def ordered() -> int:
-        return sum(group(g).size for g in range(rows // ROWS_A_CALL))
+        return sum(group(g).size for g in range(max(reads.rows // ROWS_A_CALL, 1)))
 
     def random() -> int:
-        return sum(len([group(int(r) // ROWS_A_CALL)[int(r) % ROWS_A_CALL] for r in o]) * width for o in order[:10])
+        calls = reads.order[:10]
+        return sum(len([group(int(r) // ROWS_A_CALL)[int(r) % ROWS_A_CALL] for r in o]) * reads.width for o in calls)
 
-    _row("Parquet list column", size, _rate(ordered), _rate(random), ours)
+    _row("Parquet list column", listed.stat().st_size / flat.size, reads.rate(ordered), reads.rate(random), ours)
 
 
-def litdata_rows(step: Dataset, out: Path, rows: int, order: Any, width: int, ours: tuple[float, float]) -> None:
+def litdata_rows(step: Dataset, out: Path, reads: Reads, ours: Rates) -> None:
     from litdata import StreamingDataset, TokensLoader
 
     from tokenize_stage.export import export
 
     export(step, "litdata", out)
-    data = StreamingDataset(str(out / "train"), item_loader=TokensLoader(block_size=width))
-    size = sum(p.stat().st_size for p in (out / "train").glob("*.bin")) / (len(data) * width)
+    data = StreamingDataset(str(out / "train"), item_loader=TokensLoader(block_size=reads.width))
+    size = sum(p.stat().st_size for p in (out / "train").glob("*.bin")) / (len(data) * reads.width)
 
     def ordered() -> int:
-        return sum(np.asarray(data[i]).astype(np.int64).size for i in range(min(rows, len(data))))
+        return sum(np.asarray(data[i]).astype(np.int64).size for i in range(min(reads.rows, len(data))))
 
     def random() -> int:
-        return sum(np.asarray(data[int(i) % len(data)]).astype(np.int64).size for o in order[:50] for i in o)
+        return sum(np.asarray(data[int(i) % len(data)]).astype(np.int64).size for o in reads.order[:50] for i in o)
 
-    _row(version("litdata"), size, _rate(ordered), _rate(random), ours)
+    _row(version("litdata"), size, reads.rate(ordered), reads.rate(random), ours)
 
 
-def mds_rows(step: Dataset, out: Path, rows: int, order: Any, width: int, ours: tuple[float, float]) -> None:
+def mds_rows(step: Dataset, out: Path, reads: Reads, ours: Rates) -> None:
     from streaming import StreamingDataset
 
     from tokenize_stage.export import export
 
     export(step, "mds", out)
     data = StreamingDataset(local=str(out / "train"), batch_size=1)
-    size = sum(p.stat().st_size for p in (out / "train").glob("*.mds")) / (len(data) * width)
+    size = sum(p.stat().st_size for p in (out / "train").glob("*.mds")) / (len(data) * reads.width)
 
     def ordered() -> int:
-        return sum(data[i]["tokens"].astype(np.int64).size for i in range(min(rows // 4, len(data))))
+        return sum(data[i]["tokens"].astype(np.int64).size for i in range(min(reads.rows // 4, len(data))))
 
     def random() -> int:
-        return sum(data[int(i) % len(data)]["tokens"].astype(np.int64).size for o in order[:20] for i in o)
+        return sum(data[int(i) % len(data)]["tokens"].astype(np.int64).size for o in reads.order[:20] for i in o)
 
-    _row("MDS " + version("mosaicml-streaming").split()[1], size, _rate(ordered), _rate(random), ours)
+    name = "MDS " + version("mosaicml-streaming").split()[1]
+    _row(name, size, reads.rate(ordered), reads.rate(random), ours)
 
 
 def main() -> None:
@@ -404,34 +403,36 @@ def main() -> None:
     parser.add_argument("--vocab", type=int, default=32_768)
     parser.add_argument("--split", default="cl100k", choices=list(SPLITS))
     parser.add_argument("--only", default="training,encoding,packing,reading")
+    parser.add_argument("--validation", type=float, default=0.01, help="share of documents on that side, in encoding")
+    parser.add_argument("--runs", type=int, default=RUNS, help="of encoding and reading; the median counts")
     args = parser.parse_args()
     wanted = args.only.split(",")
     texts = texts_of(args.texts, args.megabytes)
-    print(
-        f"{len(texts):,} texts, {platform.processor() or platform.machine()}, Python {platform.python_version()}, one thread"
-    )
+    print(f"{len(texts):,} texts, {machine()}, one thread")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pq.write_table(pa.table({"text": texts}), folder / "texts.parquet", compression="zstd", row_group_size=1_000)
-        with session(folder / "docs", []) as s:
-            documents = open_dataset(s.documents([folder / "texts.parquet"]).dir)
+        recipe = load_recipe(None, [])
+        with open_bench(folder / "docs") as bench:
+            documents = open_dataset(documents_in(recipe, bench, [folder / "texts.parquet"]).dir)
             texts = documents.table("data", ["text"])["text"].to_pylist()  # as winnow cleans them, for all
             warm = folder / "warm.parquet"
             pq.write_table(pa.table({"text": texts[:50]}), warm)
-        with session(folder / "warm", ["tokenize.vocab_size=300", "tokenize.validation_fraction=0.5"]) as s:
-            few = s.documents([warm])
-            s.tokenize(few, s.tokenizer(few).dir / "tokenizer" / "00000.json")  # kernels are loaded
+        with open_bench(folder / "warm") as bench:
+            config = config_of("vocab_size=300", "validation_fraction=0.5")
+            few = documents_in(recipe, bench, [warm])
+            tokenize(config, few, tokenizer_file(train_tokenizer(config, few, bench)), bench)  # kernels are loaded
         if "training" in wanted:
             tokenizer = training(texts, documents, args, folder)
         else:
-            sets = [f"tokenize.vocab_size={args.vocab}", f'tokenize.split="{args.split}"']
-            with session(folder / "tok", sets) as s:
-                tokenizer = s.tokenizer(documents).dir / "tokenizer" / "00000.json"
+            config = config_of(f"vocab_size={args.vocab}", f'split="{args.split}"')
+            with open_bench(folder / "tok") as bench:
+                tokenizer = tokenizer_file(train_tokenizer(config, documents, bench))
         step = encoding(texts, documents, tokenizer, args, folder)
         if "packing" in wanted:
             packing(step)
         if "reading" in wanted:
-            reading(step, folder)
+            reading(step, folder, args.runs)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,20 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from measuring import machine
 
-from pipeline.core.executor import SerialExecutor
+from pipeline.core.bench import Bench
 from pipeline.core.files import write_parquet
 from pipeline.core.schema import DECISION, DOC_ID, DOCUMENT, EDIT
-from pipeline.core.step import Plan, ShardResult, Task, Workspace, run_step
-from pipeline.curate.gates import CurateConfig, Curation, SignalsConfig, build
+from pipeline.core.step import ShardResult, Task
+from pipeline.curate.build import build
+from pipeline.curate.config import CurateConfig, SignalsConfig
+from pipeline.curate.gates import Curation, RuleGate
 from pipeline.curate.step import identity
 from pipeline.look.rules import rule_table
 from pipeline.look.run import open_run
@@ -29,9 +33,15 @@ from pipeline.look.whatif import whatif
 SHARDS = 10
 
 
-def shard(task: Task) -> ShardResult:
+@dataclass(frozen=True)
+class ShardArgs:
+    curation: Curation
+    rows: int
+
+
+def shard(task: Task[ShardArgs]) -> ShardResult:
     """Signals of one shard: most values inside the bounds of their rules, some outside; decisions follow."""
-    curation, rows = task.args
+    curation, rows = task.args.curation, task.args.rows
     rng = np.random.default_rng(task.shard)
     ids = [int(i).to_bytes(16, "big") for i in range(task.shard * rows, (task.shard + 1) * rows)]
     hosts = rng.integers(0, 20_000, rows)
@@ -43,7 +53,7 @@ def shard(task: Task) -> ShardResult:
     }
     first = np.full(rows, -1)
     for g, gate in enumerate(curation.gates):
-        for rule in gate.rules.rules if gate.rules else ():
+        for rule in gate.rules.rules if isinstance(gate, RuleGate) else ():
             if rule.one_of is not None:
                 values = rng.choice(["en", "de", "fr"], rows, p=[0.96, 0.02, 0.02])
                 table[rule.signal] = pa.array(values)
@@ -92,21 +102,19 @@ def main() -> None:
     args = parser.parse_args()
     curation: Curation = build(CurateConfig(), SignalsConfig())
     with tempfile.TemporaryDirectory() as name:
-        space = Workspace(Path(name))
-        plan = Plan("curate", identity(curation, curation.gates), 1, {}, {})
-        tasks = [Task("curate", i, (), space.dir(plan), (curation, args.rows // SHARDS)) for i in range(SHARDS)]
-        step = run_step(
-            plan, space.dir(plan), tasks, shard, SerialExecutor(), extra={"gates": [g.name for g in curation.gates]}
-        )
+        tasks = [Task(i, {}, ShardArgs(curation, args.rows // SHARDS)) for i in range(SHARDS)]
+        extra = {"gates": [g.name for g in curation.gates]}
+        bench = Bench(Path(name))
+        step = bench.step("curate", identity(curation, curation.gates), 1, [], tasks, shard, extra=extra)
         run = open_run(step.dir)
         size = sum(p.stat().st_size for p in step.files("signals")) / 1e6
-        print(f"{args.rows:,} rows, {len(curation.gates)} gates, signals of {size:.0f} MB")
+        print(f"{args.rows:,} rows, {len(curation.gates)} gates, signals of {size:.0f} MB; {machine()}")
         for sets in (["gopher_quality.too_few_words.min=20"], ["gopher_quality.too_few_words.min=20", "toxicity.toxic.max=0.2",
                      "gopher_repetition.dup_lines.max=0.4"]):  # fmt: skip
             began = time.perf_counter()
             found = whatif(run, sets)
             seconds = time.perf_counter() - began
-            gained, lost = found["gained"]["documents"], found["lost"]["documents"]
+            gained, lost = found.gained.documents, found.lost.documents
             print(f"whatif with {len(sets)} changes: {seconds:.2f} s; gained {gained:,}, lost {lost:,}")
         began = time.perf_counter()
         rule_table(run)
