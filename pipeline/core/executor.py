@@ -2,8 +2,8 @@
 
 `Executor.run(fn, tasks, told)` yields one result per task, in the order of the tasks. A task is a few paths in, files out;
 the result is a small record, so bulk data never crosses the engine. `fn(task, tell)` must be importable and tasks must pickle,
-which is all that Ray Core tasks ask for as well. What a task tells on its way is an event: the executor carries it to `told`,
-in no certain order beside results.
+which is all that Ray Core tasks ask for as well. What a task tells on its way is an event: the executor carries it to `told`
+before the task's result comes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
-import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
+from multiprocessing.queues import SimpleQueue
 from typing import Protocol, TypeVar
 
 from pipeline.core.errors import StepError
@@ -53,25 +53,25 @@ class SerialExecutor:
 
 
 class _Channel:
-    """What joins the main process and the workers of one pool: events come back, and when `stop` is closed they end."""
+    """What joins the main process and the workers of one pool: events come back, and when `stop` is closed they end.
+
+    A worker writes an event before its task goes on, so all that a task has told is there when its result is. An event is small
+    enough (`pipeline.core.step.MAX_NOTE_CHARS`) that the kernel writes it whole or not at all, even if the worker is killed.
+    """
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self.events: multiprocessing.Queue[Event] = context.Queue()
+        self.events: SimpleQueue[Event] = context.SimpleQueue()
         self.ended, self.stop = context.Pipe(duplex=False)
 
     def drain(self, told: Listener) -> None:
-        while True:
-            try:
-                told(self.events.get_nowait())
-            except queue.Empty:
-                return
+        while not self.events.empty():
+            told(self.events.get())
 
     def close(self) -> None:
         self.stop.close()
         self.ended.close()
         self.events.close()
-        self.events.cancel_join_thread()
 
 
 class PoolExecutor:
@@ -165,11 +165,10 @@ def _call(fn: Callable[[T, Listener], R], task: T) -> R:
     return fn(task, _tell)
 
 
-def _prepare_worker(events: multiprocessing.Queue[Event], ended: Connection) -> None:
+def _prepare_worker(events: SimpleQueue[Event], ended: Connection) -> None:
     """Ctrl-C is the main process's affair, and a worker must not outlive it, even after kill -9."""
     global _tell
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    events.cancel_join_thread()  # events that nobody waits for any more must not keep a worker
     _tell = events.put
     exit_with_parent(ended)
 

@@ -47,6 +47,7 @@ class Plan:
         }
 
 
+MAX_NOTE_CHARS = 500  # with names, at most four bytes each, below the 4,096 bytes that a pipe takes in one piece
 Args = TypeVar("Args")
 Inputs = Mapping[str, tuple[Source, ...]]
 
@@ -88,7 +89,9 @@ class Task(Generic[Args]):
         return shard_file(self.out / folder, number, suffix)
 
     def tell(self, **facts: Fact) -> None:
-        """Say how far the task is, to whoever shows progress."""
+        """Say how far the task is, to whoever shows progress. Raises: ValueError for more than a note (MAX_NOTE_CHARS)."""
+        if sum(len(name) + len(str(value)) for name, value in facts.items()) > MAX_NOTE_CHARS:
+            raise ValueError(f"a note of more than {MAX_NOTE_CHARS:,} characters: tell numbers and names, not texts")
         self.told(TaskNote(self.step, self.shard, facts))
 
     def identity(self) -> dict[str, list[list[Any]]]:
@@ -290,7 +293,8 @@ def _done(task: Task[Args]) -> dict[str, Any] | None:
         record: dict[str, Any] = read_json(path)
         same = record["inputs"] == task.identity()
         whole = all((task.out / n).stat().st_size == f["bytes"] for n, f in record["outputs"].items())
-    except (ValueError, KeyError, OSError):
+        whole &= all(name in record for name in ("shard", "counts", "errors"))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):  # damaged: the shard is done again
         return None
     return record if same and whole else None
 

@@ -207,9 +207,9 @@ def token_rows(tokens: Dataset, doc_id: bytes) -> tuple[TokenPlace, ...]:
     """Where a document lies in the token shards, from its first token on."""
     found = []
     for split in SPLITS:
-        for path in tokens.files(split):
+        for file in tokens.every(split):
             columns = ["doc_ids", "doc_starts", "doc_tokens", "n_tokens"]
-            table = pads.dataset(path).to_table(columns=columns)
+            table = pads.dataset(file.path).to_table(columns=columns)
             flat = table.column("doc_ids").combine_chunks()
             parents = pc.list_parent_indices(flat)
             hit = pc.equal(flat.flatten(), pa.scalar(doc_id, DOC_ID))
@@ -217,7 +217,7 @@ def token_rows(tokens: Dataset, doc_id: bytes) -> tuple[TokenPlace, ...]:
                 for part in parts_of_row(table.slice(row, 1).to_pylist()[0]):
                     if part["doc_id"] == doc_id:
                         place = (part["start"], part["end"], part["first_token"])
-                        found.append(TokenPlace(split, int(path.stem), row, *place))
+                        found.append(TokenPlace(split, file.shard, row, *place))
     return tuple(sorted(found, key=lambda r: (r.first_token, r.shard, r.row, r.start)))
 
 

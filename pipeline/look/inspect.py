@@ -159,7 +159,7 @@ def _parquet(path: Path, rows: int, tokenizer: Path | None) -> ParquetGlance | S
         metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items() if b"winnow" in k}
         if "winnow.dtype" in metadata:
             return look_at_shard(path, rows=rows, tokenizer=tokenizer)
-        first = next(file.iter_batches(batch_size=rows), None) if rows else None
+        first = next(file.iter_batches(batch_size=rows, use_threads=False), None) if rows else None
         return ParquetGlance(
             bytes=path.stat().st_size,
             num_rows=file.metadata.num_rows,

@@ -50,9 +50,9 @@ def rows_where(
 ) -> list[dict[str, Any]]:
     """Rows of a step's sub-folder where a column has a value, with the shard they lie in as `shard`."""
     found: list[dict[str, Any]] = []
-    for path in step.files(folder):
-        table = pads.dataset(path).to_table(filter=pads.field(column) == value, columns=columns)
-        found += [{**row, "shard": int(path.stem)} for row in table.to_pylist()]
+    for source in step.every(folder):
+        table = pads.dataset(source.path).to_table(filter=pads.field(column) == value, columns=columns)
+        found += [{**row, "shard": source.shard} for row in table.to_pylist()]
     return found
 
 

@@ -148,7 +148,7 @@ def look_at_shard(path: Path, *, rows: int = 5, tokenizer: Path | None = None) -
         names = [n for n in ("n_tokens", "doc_ids", "doc_starts", "doc_sources") if n in f.schema_arrow.names]
         table = f.read(columns=names)
         counts = _token_counts(f, metadata)
-        first = next(f.iter_batches(batch_size=rows), None) if rows and n_rows else None
+        first = next(f.iter_batches(batch_size=rows, use_threads=False), None) if rows and n_rows else None
     found = tokenizer_of(path, tokenizer, metadata["winnow.tokenizer_sha256"])
     words = spellings(load_tokenizer(found)) if found else None
     lengths = _piece_lengths(table)

@@ -41,13 +41,17 @@ def _books(step: Dataset) -> Iterator[str]:
         if not path.is_file():
             yield f"{record_file(shard)}: missing"
             continue
-        record = read_json(path)
-        records.append(record["counts"])
         try:
-            balance(f"shard {shard}", record["counts"])
+            counts = dict(read_json(path)["counts"])
+        except (ValueError, KeyError, TypeError) as error:
+            yield f"{record_file(shard)}: damaged ({type(error).__name__}: {error})"
+            continue
+        records.append(counts)
+        try:
+            balance(f"shard {shard}", counts)
         except BooksError as error:
             yield str(error)
-        yield from _shard_rows(step, shard, record["counts"])
+        yield from _shard_rows(step, shard, counts)
     if records and add_counts(records) != step.counts:
         yield "the counts of the shards do not add up to the manifest's"
 

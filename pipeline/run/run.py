@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.core.dataset import Dataset, is_dataset, open_dataset
-from pipeline.core.errors import ErrorLimit, RecipeError, UsageError
+from pipeline.core.errors import DataError, ErrorLimit, RecipeError, UsageError
 from pipeline.core.events import Listener, nobody
 from pipeline.core.files import read_json, write_json
 from pipeline.core.recipe import Recipe
@@ -76,8 +76,14 @@ def preflight(recipe: Recipe, plan: Sequence[Stage], done: Mapping[str, Dataset]
 
 
 def sealed(root: Path, results: Sequence[str]) -> dict[str, Dataset]:
-    """Those results of a run that are finished, in order; none if `root` is no run yet."""
+    """Those results of a run that are finished, in order; none if `root` is no run yet.
+
+    Raises: DataError if run.json is damaged.
+    """
     if not (root / RUN).is_file():
         return {}
-    steps = read_json(root / RUN)["steps"]
+    try:
+        steps = dict(read_json(root / RUN)["steps"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{root / RUN}: damaged ({type(error).__name__}: {error}). Remove it and run again.") from error
     return {r: open_dataset(root / steps[r]) for r in results if r in steps and is_dataset(root / steps[r])}

@@ -129,20 +129,54 @@ def test_names_of_shards_have_one_pattern() -> None:
     assert [shard_of(Path(n)) for n in ("plan.json", "7.parquet", "x00007.parquet")] == [None] * 3
 
 
+def test_all_that_a_task_tells_is_heard_before_its_step_ends(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    executor = make_executor(2)
+    bench = Bench(tmp_path / "steps", executor, told=heard.append)
+    for number in range(3):
+        heard.clear()
+        bench.step("chat", {"number": number}, 1, [], tasks(tmp_path), chat)
+        assert heard.index(StepEnded("chat")) == len(heard) - 1
+        assert sum(isinstance(e, TaskNote) for e in heard) == 150
+    executor.close()
+    with pytest.raises(StepError, match="a note of more than 500 characters"):
+        Bench(tmp_path / "steps").step("long", {}, 1, [], tasks(tmp_path), gossip)
+
+
+def chat(task: Task[JoinArgs]) -> ShardResult:
+    for i in range(50):
+        task.tell(said=i)
+    return ShardResult({})
+
+
+def gossip(task: Task[JoinArgs]) -> ShardResult:
+    task.tell(text="x" * 501)
+    return ShardResult({})
+
+
 def sleep(task: Task[JoinArgs]) -> ShardResult:
     (task.out.parent / f"pid-{task.shard}").write_text(str(os.getpid()))
     time.sleep(60)
     return ShardResult({})
 
 
+STOPPED = """
+import signal, sys
+from pathlib import Path
+from pipeline.core.bench import Bench
+from pipeline.core.executor import make_executor
+from tests.core.test_bench import sleep, tasks
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    here = Path(sys.argv[1])
+    Bench(here / "steps", make_executor(2)).step("sleep", {}, 1, [], tasks(here), sleep)
+"""
+
+
 def test_stop_ends_running_tasks_at_once(tmp_path: Path) -> None:
-    """Ctrl-C in the middle of long tasks, the workers included."""
-    (tmp_path / "go.py").write_text(
-        "import sys\nfrom pathlib import Path\nfrom pipeline.core.bench import Bench\n"
-        "from pipeline.core.executor import make_executor\nfrom tests.core.test_bench import sleep, tasks\n"
-        "if __name__ == '__main__':\n    here = Path(sys.argv[1])\n    pool = make_executor(2)\n"
-        "    Bench(here / 'steps', pool).step('sleep', {}, 1, [], tasks(here), sleep)\n"
-    )
+    """Ctrl-C in the middle of long tasks, the workers included; a job in the background would ignore it."""
+    (tmp_path / "go.py").write_text(STOPPED)
     top = Path(__file__).parents[2]
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "go.py"), str(tmp_path)], cwd=top, stderr=subprocess.PIPE,
@@ -154,7 +188,10 @@ def test_stop_ends_running_tasks_at_once(tmp_path: Path) -> None:
         assert time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=10)
+    try:
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
     assert process.returncode != 0
     assert b"KeyboardInterrupt" in errors
     for mark in marks:
