@@ -35,7 +35,9 @@ class Packed:
     @property
     def counts(self) -> dict[str, int]:
         """`cut`: documents in more than one piece; `cut_needlessly`: those of them that fit into a row."""
-        pieces = np.bincount(self.pieces[:, 0], minlength=len(self.lengths))
+        from tokenize_stage.kernels.packing import DOC
+
+        pieces = np.bincount(self.pieces[:, DOC], minlength=len(self.lengths))
         cut = pieces > 1
         return {
             "rows": self.rows,

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from pipeline.core.files import LEVEL, atomic
 from pipeline.core.schema import DOC_ID
+from tokenize_stage.kernels.packing import DOC, FROM, ROW, SIZE, START
 from tokenize_stage.pack import Packed
 
 GROUP_BYTES = 1 << 19  # of the tokens in a row group, about: what a reader shuffles by
@@ -43,11 +44,11 @@ def rows_table(
     """Rows with what is in them. `order[i]` is the row of `packed` that comes i-th."""
     place = np.empty(packed.rows, np.int64)
     place[order] = np.arange(packed.rows)
-    pieces = packed.pieces[np.argsort(place[packed.pieces[:, 3]], kind="stable")]
-    where = place[pieces[:, 3]]
+    pieces = packed.pieces[np.argsort(place[packed.pieces[:, ROW]], kind="stable")]
+    where = place[pieces[:, ROW]]
     offsets = pa.array(np.searchsorted(where, np.arange(packed.rows + 1)).astype(np.int32))
-    real = np.bincount(where, weights=pieces[:, 2], minlength=packed.rows).astype(np.int32)
-    docs = np.ascontiguousarray(doc_ids[pieces[:, 0]])
+    real = np.bincount(where, weights=pieces[:, SIZE], minlength=packed.rows).astype(np.int32)
+    docs = np.ascontiguousarray(doc_ids[pieces[:, DOC]])
     itemsize = rows.dtype.itemsize
     schema = row_schema(packed.row_tokens, itemsize, metadata)
     tokens = pa.FixedSizeBinaryArray.from_buffers(
@@ -59,9 +60,9 @@ def rows_table(
             tokens,
             pa.array(real),
             pa.ListArray.from_arrays(offsets, ids),
-            pa.ListArray.from_arrays(offsets, pa.array(pieces[:, 4].astype(np.int32))),
-            pa.ListArray.from_arrays(offsets, pa.array(pieces[:, 1].astype(np.int32))),
-            pa.ListArray.from_arrays(offsets, sources.take(pa.array(pieces[:, 0]))),
+            pa.ListArray.from_arrays(offsets, pa.array(pieces[:, START].astype(np.int32))),
+            pa.ListArray.from_arrays(offsets, pa.array(pieces[:, FROM].astype(np.int32))),
+            pa.ListArray.from_arrays(offsets, sources.take(pa.array(pieces[:, DOC]))),
         ],
         schema=schema,
     )

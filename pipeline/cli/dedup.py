@@ -96,11 +96,12 @@ def dedup_index(
     """Add documents to an index, which later crawls are matched against: `[curate] index = "DIR"`."""
     import shutil
 
+    from pipeline.core.bench import WORK
     from pipeline.curate.build import curation_of
     from pipeline.curate.grow import grow_index
     from pipeline.run.session import documents
 
-    work = out / ".work"
+    work = out / WORK
     with opened(recipe, _gates(recipe, sets), {}, workers=workers, max_memory=max_memory, quiet=as_json, root=work) as (
         loaded,
         bench,
