@@ -47,6 +47,7 @@ class Doc:
         doc_id: 16 bytes. text: may be replaced; `with_text` gives a copy with another one.
         url, host, source: empty where unknown. rights: opt-out signals seen on the capture.
         language, language_score, n_links, capture_time, date, title, extract_confidence: None where unknown.
+        truncated: why the capture is not whole; None where it is.
         signals: what was measured so far.
     """
 
@@ -128,6 +129,11 @@ class Doc:
         return value
 
     @cached_property
+    def truncated(self) -> str | None:
+        value: str | None = self._fact("truncated")
+        return value
+
+    @cached_property
     def title(self) -> str | None:
         value: str | None = self._fact("title")
         return value
@@ -182,7 +188,7 @@ class Doc:
 
 FACTS = (
     "url", "host", "language", "language_score", "rights", "n_links", "capture_time", "date", "title",
-    "extract_confidence", "source", "source_offset",
+    "extract_confidence", "source", "source_offset", "truncated",
 )  # fmt: skip
 VIEWS = ("words", "lower_words", "lines", "paragraphs", "text_bytes")  # what is derived from the text
 

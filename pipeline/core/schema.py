@@ -30,6 +30,7 @@ DOCUMENT = pa.schema(
         ("source", pa.string()),  # input file, relative to the input root
         ("source_offset", pa.int64()),  # byte offset of the WARC record, or row number in JSONL and Parquet
         ("http_status", pa.int16()),
+        ("truncated", pa.string()),  # why the capture is not whole: WARC-Truncated, or "encoding"
         ("content_type", pa.string()),
         ("charset_declared", pa.string()),
         ("charset", pa.string()),  # the charset that the text was decoded with
@@ -93,17 +94,20 @@ EDIT = pa.schema(
 SAMPLE_CHARS = 400
 
 
+_UUID = re.compile(r"<?urn:uuid:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})>?", re.I)
+
+
 def doc_id_of_record(record_id: str) -> bytes:
     """16 bytes from a WARC-Record-ID: the bytes of its UUID, else a BLAKE2b-128 hash of the header value."""
-    match = re.fullmatch(r"<?urn:uuid:([0-9a-fA-F-]{36})>?", record_id.strip())
+    match = _UUID.fullmatch(record_id.strip())
     if match:
         return uuid.UUID(match[1]).bytes
-    return hashlib.blake2b(record_id.strip().encode(), digest_size=16).digest()
+    return hashlib.blake2b(record_id.strip().encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def doc_id_of_row(source: str, row: int) -> bytes:
     """16 bytes from a source file's name (relative to its input root) and a row number or byte offset."""
-    return hashlib.blake2b(f"{source}\0{row}".encode(), digest_size=16).digest()
+    return hashlib.blake2b(f"{source}\0{row}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def decision(

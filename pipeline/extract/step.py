@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import pyarrow as pa
+from typing import Any
 
 from pipeline.core.bench import Bench, keys_of
-from pipeline.core.dataset import Dataset, is_dataset
+from pipeline.core.dataset import Dataset, Source, is_dataset
 from pipeline.core.documents import Doc
 from pipeline.core.errors import BooksError, UsageError
-from pipeline.core.files import LEVEL, write_parquet
+from pipeline.core.events import Said
+from pipeline.core.files import LEVEL
 from pipeline.core.recipe import Recipe
-from pipeline.core.schema import DECISION, DOCUMENT, decision
+from pipeline.core.schema import DECISION, DOCUMENT, decision, doc_id_of_row
 from pipeline.core.step import Plan, ShardResult, Task
 from pipeline.extract.config import EXTRACTORS, ExtractConfig
 from pipeline.extract.documents import Dropped, Engines, Row, read_documents
 from pipeline.extract.fast.engine import VERSION as FAST_VERSION
 from pipeline.extract.fast.engine import FastExtractor, compile_kernels
 from pipeline.extract.fast.model import BUNDLED, identity, load_cached
+from pipeline.extract.revisits import CAPTURE, capture_row, resolve
 from pipeline.extract.worker import ExtractWorker
+from pipeline.extract.writer import TableWriter
 from pipeline.ingest.plan import find_inputs, plan_shards
-from pipeline.text.batch import TextBatch
+from pipeline.ingest.warc import Tally
 
-VERSION = 2
+VERSION = 3
+MAX_ERRORS = 1_000  # lines about one shard
+ROWS = 65_536  # of a row group of what is not a document
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,12 @@ def extract(
         compile_kernels()
     args = ExtractArgs(config, level)
     tasks = [Task(i, {"parts": tuple(parts)}, args) for i, parts in enumerate(shards)]
-    return bench.run(plan, tasks, extract_shard, extra={"left_out": left_out, "kind": "documents"})
+    made = bench.run(plan, tasks, extract_shard, extra={"left_out": left_out, "kind": "documents"})
+    revisits = resolve(made, bench.scratch)
+    if revisits is not None:
+        found = revisits.counts
+        bench.told(Said("extract", f"revisits: {found['resolved']:,} resolved, {found['unresolved']:,} unresolved"))
+    return made
 
 
 def _with_model(config: ExtractConfig, base: Path) -> ExtractConfig:
@@ -111,38 +121,92 @@ def _engine(config: ExtractConfig) -> dict[str, str]:
 
 
 def extract_shard(task: Task[ExtractArgs]) -> ShardResult:
-    """Documents and decisions of one shard, in input order."""
+    """Documents, decisions and captures of one shard, in input order."""
     config = task.args.config
-    documents: list[Row] = []
-    decisions: list[Row] = []
-    errors: list[str] = []
+    tally, fates, errors = Tally(), Fates(), Errors()
     fast = FastExtractor(Path(config.model)) if config.extractor == "fast" else None
-    with ExtractWorker(
-        "trafilatura", max_cpu_s=config.max_cpu_s, max_memory_bytes=config.max_memory_mb << 20
-    ) as worker:
+    data, sidecar, known = task.file("data"), task.file("decisions"), task.file("captures")
+    with (
+        ExtractWorker("trafilatura", max_cpu_s=config.max_cpu_s, max_memory_bytes=config.max_memory_mb << 20) as worker,
+        TableWriter(data, DOCUMENT, rows=1_000, level=task.args.level) as documents,
+        TableWriter(sidecar, DECISION, rows=ROWS) as decisions,
+        TableWriter(known, CAPTURE, rows=ROWS) as captures,
+    ):
         engines = Engines(worker, fast)
         for source in task.all("parts"):
-            for row, dropped in read_documents(source, config, engines):
+            before = tally.record_bytes + tally.gap_bytes
+            for one in read_documents(source, config, engines, tally):
+                row, dropped = one.row, one.dropped
+                fates.met(row, source)
+                if one.capture is not None and one.capture.kind:
+                    captures.add(capture_row(row["doc_id"], one.capture))
                 if dropped is None:
-                    documents.append(row)
-                else:
-                    decisions.append(_decide(row, dropped))
-                    if dropped.reason == "broken_record":
-                        errors.append(f"{source.name} at {row['source_offset']}: {dropped.note}")
-    table = pa.table([pa.array([d[f.name] for d in documents], f.type) for f in DOCUMENT], schema=DOCUMENT)
-    data, sidecar = task.file("data"), task.file("decisions")
-    write_parquet(data, table, row_group_rows=1_000, level=task.args.level)
-    write_parquet(sidecar, pa.Table.from_pylist(decisions, DECISION))
-    dropped_by_gate: dict[str, int] = {}
-    for d in decisions:
-        dropped_by_gate[d["gate"]] = dropped_by_gate.get(d["gate"], 0) + 1
-    counts = {
-        "rows_in": len(documents) + len(decisions),
-        "rows_out": len(documents),
-        "dropped": dropped_by_gate,
-        "text_bytes": TextBatch.of_column(table["text"]).data.nbytes,
+                    documents.add(row)
+                    continue
+                decisions.add(_decide(row, dropped))
+                fates.dropped[dropped.gate] += 1
+                if dropped.reason == "broken_record":
+                    errors.add(f"{source.name} at {row['source_offset']}: {dropped.note}")
+            if source.kind == "warc":
+                _balance_bytes(source, tally.record_bytes + tally.gap_bytes - before)
+    counts: dict[str, Any] = {
+        "rows_in": documents.count + decisions.count,
+        "rows_out": documents.count,
+        "dropped": dict(fates.dropped),
+        "text_bytes": documents.text_bytes,
     }
-    return ShardResult({data: len(documents), sidecar: len(decisions)}, counts, errors)
+    if fates.renamed:
+        counts["repeated_ids"] = fates.renamed
+    if tally.records or tally.gaps:
+        counts |= {
+            "records": dict(sorted(tally.records.items())),
+            "record_bytes": tally.record_bytes,
+            "gap_bytes": tally.gap_bytes,
+            "gaps": tally.gaps,
+        }
+    return ShardResult(
+        {data: documents.count, sidecar: decisions.count, known: captures.count}, counts, errors.listed()
+    )
+
+
+@dataclass
+class Fates:
+    """What the documents of a shard met: how many each gate dropped, every doc_id, and how many had one that was taken."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    seen: set[bytes] = field(default_factory=set)
+    renamed: int = 0
+
+    def met(self, row: Row, source: Source) -> None:
+        """A document must be the only one of its name: of two records with one id the second is named by its place."""
+        if row["doc_id"] in self.seen:
+            row["doc_id"] = doc_id_of_row(f"{source.name}\0again", row["source_offset"])
+            self.renamed += 1
+        self.seen.add(row["doc_id"])
+
+
+@dataclass
+class Errors:
+    """Recorded errors, a line each; so many that nobody would read them are counted."""
+
+    lines: list[str] = field(default_factory=list)
+    more: int = 0
+
+    def add(self, line: str) -> None:
+        if len(self.lines) < MAX_ERRORS:
+            self.lines.append(line)
+        else:
+            self.more += 1
+
+    def listed(self) -> list[str]:
+        return [*self.lines, f"and {self.more:,} more"] if self.more else self.lines
+
+
+def _balance_bytes(source: Source, accounted: int) -> None:
+    """The bytes of a part of an archive are those of its records and its gaps. Raises: BooksError."""
+    there = (source.path.stat().st_size if source.end is None else source.end) - source.start
+    if accounted != there:
+        raise BooksError(f"{source.name}: books don't balance: {there:,} bytes, {accounted:,} in records and gaps.")
 
 
 def _decide(row: Row, dropped: Dropped) -> Row:
@@ -151,4 +215,4 @@ def _decide(row: Row, dropped: Dropped) -> Row:
         row["doc_id"], row["text"] or "", url=row["url"] or "", host=row["host"] or "",
         source=row["source"], source_offset=row["source_offset"],
     )  # fmt: skip
-    return decision(doc, dropped.gate, [dropped.reason], note=dropped.note)
+    return decision(doc, dropped.gate, [dropped.reason], note=dropped.note, kept=dropped.original)

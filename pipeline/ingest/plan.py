@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import pyarrow.parquet as pq
 import zstandard
 
 from pipeline.core.dataset import Source
-from pipeline.core.errors import DataError, UsageError
+from pipeline.core.errors import UsageError
 from pipeline.core.files import read_json, sha256_file, write_json
+from pipeline.ingest.cuts import cuts
 
 KINDS = {
     "warc": (".warc", ".warc.gz", ".warc.zst", ".wet", ".wet.gz"),
@@ -52,7 +52,7 @@ def find_inputs(patterns: Sequence[str | Path], base: Path = Path()) -> list[Inp
             kind = kind_of(path)
             if kind is None:
                 raise UsageError(f"{path}: unknown kind of input. winnow reads {', '.join(SUFFIXES)}.")
-            name = path.relative_to(root).as_posix()
+            name = _readable(path.relative_to(root).as_posix())
             if name in found and found[name].path.resolve() != path.resolve():
                 raise UsageError(
                     f"{path} and {found[name].path}: two inputs share the name {name!r}, which is part of a document's "
@@ -62,10 +62,20 @@ def find_inputs(patterns: Sequence[str | Path], base: Path = Path()) -> list[Inp
     return [found[name] for name in sorted(found)]
 
 
+def _readable(name: str) -> str:
+    """A file's name as text: bytes that are not UTF-8 are escaped (\\xe9)."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _expand(pattern: str, base: Path) -> Iterator[tuple[Path, Path]]:
     path = base / Path(pattern).expanduser()
     if path.is_dir():
-        files = [p for p in sorted(path.rglob("*")) if p.is_file() and kind_of(p)]
+        files = [p for p in sorted(path.rglob("*")) if kind_of(p) and not p.is_dir()]
+        for odd in files:
+            if not odd.is_file():
+                raise UsageError(
+                    f"{odd}: not a file that can be read (a link to nothing, or a pipe). Take it out of the folder."
+                )
         if not files:
             raise UsageError(f"{path}: no input in this folder. winnow reads {', '.join(SUFFIXES)}.")
         yield from ((p, path) for p in files)
@@ -128,9 +138,9 @@ def _cut(files: Sequence[InputFile], known: dict[str, Any], shard_bytes: int) ->
     for file in files:
         entry = known[file.name]
         if entry["bytes"] > shard_bytes:
-            cuts = [0, *_boundaries(file, entry["bytes"], shard_bytes)]
-            ends: list[int | None] = [*cuts[1:], None]
-            shards += [[[file.name, entry["sha256"], a, b]] for a, b in zip(cuts, ends, strict=True)]
+            at = [0, *cuts(file.path, file.kind, shard_bytes)]
+            ends: list[int | None] = [*at[1:], None]
+            shards += [[[file.name, entry["sha256"], a, b]] for a, b in zip(at, ends, strict=True)]
             size = shard_bytes
         else:
             if not shards or size + entry["bytes"] > shard_bytes:
@@ -139,61 +149,6 @@ def _cut(files: Sequence[InputFile], known: dict[str, Any], shard_bytes: int) ->
             shards[-1].append([file.name, entry["sha256"], 0, None])
             size += entry["bytes"]
     return shards
-
-
-def _boundaries(file: InputFile, size: int, step: int) -> list[int]:
-    """Where a large file is cut: WARC byte offsets, Parquet row groups, JSONL byte offsets or (compressed) lines."""
-    try:
-        if file.kind == "parquet":
-            return _parquet_cuts(file.path, step)
-        if file.kind == "warc":
-            return _warc_cuts(file.path, step)
-        if file.path.suffix in (".gz", ".zst"):
-            return _line_cuts(file.path, size, step)
-        return _byte_cuts(file.path, size, step)
-    except (OSError, EOFError, zstandard.ZstdError) as error:
-        raise DataError(f"{file.path}: {error}") from error
-
-
-def _parquet_cuts(path: Path, step: int) -> list[int]:
-    meta = pq.read_metadata(path)
-    cuts: list[int] = []
-    size = 0
-    for i in range(meta.num_row_groups):
-        size += meta.row_group(i).total_byte_size
-        if size > step and i:
-            cuts.append(i)
-            size = meta.row_group(i).total_byte_size
-    return cuts
-
-
-def _warc_cuts(path: Path, step: int) -> list[int]:
-    from pipeline.ingest.warc import offsets
-
-    cuts: list[int] = []
-    for offset in offsets(path):
-        if offset >= (len(cuts) + 1) * step:
-            cuts.append(offset)
-    return cuts
-
-
-def _byte_cuts(path: Path, size: int, step: int) -> list[int]:
-    cuts: list[int] = []
-    with open(path, "rb") as f:
-        for at in range(step, size, step):
-            f.seek(at)
-            f.readline()
-            if f.tell() < size and (not cuts or f.tell() > cuts[-1]):
-                cuts.append(f.tell())
-    return cuts
-
-
-def _line_cuts(path: Path, size: int, step: int) -> list[int]:
-    """Line numbers that cut a compressed file into parts of about equal length; every part reads past those before."""
-    with open_stream(path) as f:
-        lines = sum(1 for _ in f)
-    parts = min(-(-size // step), max(lines, 1))
-    return [lines * i // parts for i in range(1, parts)]
 
 
 def open_stream(path: Path) -> IO[bytes]:

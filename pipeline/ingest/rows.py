@@ -1,74 +1,68 @@
-"""Rows of JSONL and Parquet files. A line that cannot be read comes out as a broken row, never as an end of file."""
+"""Rows of JSONL and Parquet files. What cannot be read comes out as a broken row, never as an end of file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import zstandard
-
 from pipeline.core.dataset import Source
-from pipeline.core.errors import DataError
-from pipeline.ingest.plan import open_stream
+from pipeline.ingest import parquet
+from pipeline.ingest.lines import Damage, lines
+
+Row = dict[str, Any]
 
 
-def jsonl_rows(source: Source, *, max_bytes: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    """(position, row) per line; the row is a text that says what is wrong where the line cannot be used.
+@dataclass(frozen=True)
+class Broken:
+    """A row, or a place in the file, that cannot be read.
+
+    Attributes:
+        damage: whether it is the file that is damaged there, and not just this row.
+        lost: bytes of the file that were not read, where that is known.
+    """
+
+    problem: str
+    damage: bool = False
+    lost: int = 0
+
+
+def rows_of(source: Source, *, max_bytes: int) -> Iterator[tuple[int, Row | Broken]]:
+    """(position, row) of a JSONL or Parquet source. Raises: OSError if the file cannot be read at all."""
+    return parquet_rows(source) if source.kind == "parquet" else jsonl_rows(source, max_bytes=max_bytes)
+
+
+def jsonl_rows(source: Source, *, max_bytes: int) -> Iterator[tuple[int, Row | Broken]]:
+    """(position, row) per line.
 
     Positions are byte offsets of plain files and line numbers of compressed ones, as are `source.start` and `.end`.
     """
-    packed = source.path.suffix in (".gz", ".zst")
-    position = -1
-    try:
-        with open_stream(source.path) as f:
-            if not packed:
-                f.seek(source.start)
-            at = 0 if packed else source.start
-            while True:
-                line = f.readline(max_bytes + 1)
-                if not line:
-                    return
-                position = at
-                oversize = len(line) > max_bytes and not line.endswith(b"\n")
-                length = len(line)
-                if oversize:
-                    while (rest := f.readline(1 << 20)) and not rest.endswith(b"\n"):
-                        length += len(rest)
-                    length += len(rest)
-                at += 1 if packed else length
-                if source.end is not None and position >= source.end:
-                    return
-                if position < source.start or not line.strip():
-                    continue
-                yield position, f"line of {length:,} bytes" if oversize else _parse(line)
-    except (OSError, EOFError, zstandard.ZstdError) as error:
-        yield position + 1, f"unreadable from here on: {error}"
+    for line in lines(source.path, source.start, source.end, max_bytes=max_bytes):
+        if isinstance(line, Damage):
+            problem = f"{line.problem}; {line.lost:,} bytes skipped from byte {line.offset:,} of the file"
+            yield line.position, Broken(problem, True, line.lost)
+            continue
+        row = Broken(f"line of {line.length:,} bytes") if line.length > max_bytes else _parse(line.text)
+        if not line.cut or not isinstance(row, Broken):  # what is left of a cut line is part of the damage that follows
+            yield line.position, row
 
 
-def _parse(line: bytes) -> dict[str, Any] | str:
+def _parse(line: bytes) -> Row | Broken:
     try:
         row = json.loads(line)
     except UnicodeDecodeError as error:
-        return f"not UTF-8 (byte {error.start})"
+        return Broken(f"not UTF-8 (byte {error.start})")
     except (ValueError, RecursionError) as error:
-        return f"not JSON: {error}"
-    return row if isinstance(row, dict) else f"not a JSON object but {type(row).__name__}"
+        return Broken(f"not JSON: {error}")
+    return row if isinstance(row, dict) else Broken(f"not a JSON object but {type(row).__name__}")
 
 
-def parquet_rows(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row number, row) of row groups [start, end). Raises: DataError if the file is not Parquet."""
-    try:
-        with pq.ParquetFile(source.path) as f:
-            end = f.metadata.num_row_groups if source.end is None else source.end
-            row = sum(f.metadata.row_group(i).num_rows for i in range(source.start))
-            if source.start >= end:
-                return
-            for batch in f.iter_batches(batch_size=256, row_groups=list(range(source.start, end))):
-                for item in batch.to_pylist():
-                    yield row, item
-                    row += 1
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{source.path}: {error}") from error
+def parquet_rows(source: Source) -> Iterator[tuple[int, Row | Broken]]:
+    """(row number, row) of row groups [start, end)."""
+    for found in parquet.rows(source.path, source.start, source.end):
+        if isinstance(found, parquet.LostRows):
+            lost = f"{found.rows:,} rows lost: " if found.rows else ""
+            yield found.first, Broken(lost + found.problem, True)
+        else:
+            yield found

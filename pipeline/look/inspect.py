@@ -16,7 +16,7 @@ from pipeline.core.dataset import Source, is_dataset, open_dataset
 from pipeline.core.errors import UsageError
 from pipeline.core.files import read_json
 from pipeline.ingest.plan import kind_of
-from pipeline.ingest.rows import jsonl_rows
+from pipeline.ingest.rows import Broken, jsonl_rows
 from pipeline.ingest.warc import captures
 from pipeline.look.tokens import ShardGlance, look_at_shard
 
@@ -139,7 +139,9 @@ def inspect(path: Path, *, rows: int = 5, tokenizer: Path | None = None) -> Glan
         return WarcGlance(path.stat().st_size, _records(path, rows))
     if kind == "jsonl":
         lines = islice(jsonl_rows(Source(path, ""), max_bytes=MAX_RECORD_BYTES), rows)
-        return JsonlGlance(path.stat().st_size, tuple(JsonlLine(p, r) for p, r in lines))
+        return JsonlGlance(
+            path.stat().st_size, tuple(JsonlLine(p, r.problem if isinstance(r, Broken) else r) for p, r in lines)
+        )
     raise UsageError(f"{path}: winnow does not know this kind of file.")
 
 

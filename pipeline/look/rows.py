@@ -53,6 +53,7 @@ class Facts:
     source: str | None
     source_offset: int | None
     http_status: int | None
+    truncated: str | None
     content_type: str | None
     charset_declared: str | None
     charset: str | None

@@ -28,3 +28,9 @@ def link_count(doc: Doc) -> float | None:
 def extract_confidence(doc: Doc) -> float | None:
     """Expected F1 of the extraction, in [0, 1]; nothing where the engine gives none."""
     return doc.extract_confidence
+
+
+@signal("truncated")
+def truncated(doc: Doc) -> int:
+    """1 where the capture is not whole: its archive says so, or its coding breaks off; else 0."""
+    return int(doc.truncated is not None)

@@ -8,6 +8,7 @@ Labels follow the WHATWG Encoding Standard (iso-8859-1 means windows-1252, gb231
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +24,11 @@ WEB_CHARSETS = [
     "iso8859_4", "iso8859_5", "iso8859_6", "iso8859_7", "iso8859_8", "iso8859_13", "iso8859_14", "iso8859_15",
     "iso8859_16", "mac_roman", "mac_cyrillic",
 ]  # fmt: skip
+# A declared charset counts if it is one of the standard's: Python knows names that are none of the web's (idna, undefined).
+_DECODABLE = frozenset(
+    codecs.lookup(name).name
+    for name in (*WEB_CHARSETS, "utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso2022_jp", "iso8859_10")
+)
 # Seven-bit charsets announce themselves with escape sequences (RFC 1468, RFC 1557), and would pass for ASCII.
 _ESCAPES = ((b"\x1b$B", "iso2022_jp"), (b"\x1b$@", "iso2022_jp"), (b"\x1b(J", "iso2022_jp"), (b"\x1b$)C", "iso2022_kr"))
 
@@ -53,7 +59,8 @@ def decode(body: bytes, content_type: str = "") -> Decoded:
     header = http_content_type_encoding(content_type) if content_type else None
     declared = header or html_body_declared_encoding(body[:4096])
     bom, mark = read_bom(body)
-    candidates = [bom, wide_charset(body), seven_bit_charset(body), "utf-8", declared and resolve_encoding(declared)]
+    named = web_charset(declared) if declared else None
+    candidates = [bom, wide_charset(body), seven_bit_charset(body), "utf-8", named]
     for name in candidates:
         if name == "utf-8":  # most pages: nothing to convert, and nothing to copy
             plain = body[len(mark) :] if bom == "utf-8" and mark else body
@@ -66,9 +73,18 @@ def decode(body: bytes, content_type: str = "") -> Decoded:
                 continue
             return Decoded(text.encode("utf-8", "replace"), name, declared, 0)
     best = from_bytes(body[:DETECT_BYTES], cp_isolation=WEB_CHARSETS).best()
-    name = best.encoding if best else (declared and resolve_encoding(declared)) or "cp1252"
+    name = best.encoding if best else named or "cp1252"
     text = body.decode(name, errors="replace")
     return Decoded(text.encode("utf-8", "replace"), name, declared, text.count("\ufffd"))
+
+
+def web_charset(label: str) -> str | None:
+    """Python's name of the encoding that a label means on the web; None if the WHATWG Encoding Standard does not have it."""
+    try:
+        found = resolve_encoding(label)
+    except ValueError:  # of a label with a zero byte
+        return None
+    return found if found in _DECODABLE else None
 
 
 def is_utf8(body: bytes) -> bool:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
 from pipeline.core.documents import Doc
-from pipeline.core.errors import BooksError, DataError, StepError, UsageError
+from pipeline.core.errors import BooksError, DataError, UsageError
 from pipeline.core.files import write_json
 from pipeline.core.schema import doc_id_of_record
 from pipeline.core.spans import Span, apply_spans
@@ -150,13 +150,6 @@ def test_truncated_gzip_keeps_what_came_before(tmp_path: Path) -> None:
     met = fates(extracted(tmp_path))
     assert met["u0"] == "kept"
     assert list(met.values()).count("broken_record") == 1
-
-
-def test_file_that_is_no_parquet_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.parquet").write_bytes(b"not parquet at all")
-    with pytest.raises(StepError, match=r"shard 0: .*a\.parquet"):
-        extracted(tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["warc.gz", "warc", "jsonl", "jsonl.gz", "parquet"])
