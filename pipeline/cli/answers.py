@@ -22,5 +22,5 @@ def print_answer(answer: object, to_json: bool, *, about: str = "") -> None:
 
 
 def print_json(answer: object) -> None:
-    """Print an answer, or plain values, as JSON."""
-    print(json.dumps(as_json(answer), ensure_ascii=False, indent=1))
+    """Print an answer, or plain values, as JSON that every parser takes: ASCII, no NaN, no lone surrogates."""
+    print(json.dumps(as_json(answer), ensure_ascii=True, allow_nan=False, indent=1))

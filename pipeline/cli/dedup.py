@@ -21,6 +21,7 @@ from pipeline.cli.options import (
     opened,
     print_step,
 )  # fmt: skip
+from pipeline.text.visible import visible
 
 
 class DefaultRun(TyperGroup):
@@ -111,7 +112,8 @@ def dedup_index(
     shutil.rmtree(work)
     print_json(added) if as_json else print(
         "\n".join(
-            f"{name}: {n['documents']:,} documents added, {n['kept']:,} of them no copies" for name, n in added.items()
+            f"{visible(name)}: {n['documents']:,} documents added, {n['kept']:,} of them no copies"
+            for name, n in added.items()
         )
     )
 
@@ -127,7 +129,10 @@ def dedup_remove(
 
     done = remove_documents(index, targets)
     print_json(done) if as_json else print(
-        "\n".join(f"{name}: {n['named']:,} removed, and {n['followers']:,} copies of them" for name, n in done.items())
+        "\n".join(
+            f"{visible(name)}: {n['named']:,} removed, and {n['followers']:,} copies of them"
+            for name, n in done.items()
+        )
     )
 
 

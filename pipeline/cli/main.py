@@ -1,18 +1,54 @@
-"""`winnow`: the commands, and how errors end. Heavy imports happen inside the commands."""
+"""`winnow`: the commands, how errors end, and the gate that all output goes through. Heavy imports happen inside the commands."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn, cast
 
 import typer
+from typer.core import TyperGroup
 
 from pipeline.cli import look, make, models, operate
 from pipeline.cli.dedup import dedup_app
+from pipeline.cli.show import terminal
 from pipeline.core.errors import WinnowError
+from pipeline.text.visible import visible
+
+# What a wrong command line raises; Typer exports no name for it.
+_WRONG_LINE = cast(type[Exception], typer.BadParameter.__mro__[2])
+
+
+class Gated(TyperGroup):
+    """All commands: what they print, usage errors too, goes through the gate, also when another program calls them."""
+
+    def main(self, *args: Any, **more: Any) -> Any:
+        with terminal.gate():
+            return super().main(*args, **more)
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        with _one_line():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _one_line():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """What was typed, or a file's name, cannot forge a second line of a usage error."""
+    try:
+        yield
+    except _WRONG_LINE as error:
+        error.message = visible(error.message)  # type: ignore[attr-defined]
+        raise
+
 
 app = typer.Typer(
+    cls=Gated,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -37,10 +73,11 @@ for name, command in COMMANDS.items():
 
 def run_cli() -> NoReturn:
     """Entry point: a WinnowError ends in one line on stderr and its exit code, Ctrl-C in 130."""
+    terminal.install()
     try:
         app()
     except WinnowError as error:
-        print(f"winnow: {error}", file=sys.stderr)
+        print(f"winnow: {visible(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("\nwinnow: stopped. The same command goes on from here.", file=sys.stderr)
@@ -49,7 +86,8 @@ def run_cli() -> NoReturn:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        print(f"winnow: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename or "")
+        print(f"winnow: {visible(f'{error.strerror or error}: {name}')}", file=sys.stderr)
         sys.exit(1)
     sys.exit(0)
 

@@ -11,6 +11,7 @@ from pipeline.cli import make
 from pipeline.cli.answers import print_answer, print_json
 from pipeline.cli.options import NO_PATHS, AsJson, Inputs, must_exist, opened
 from pipeline.core.errors import UsageError
+from pipeline.text.visible import visible
 
 models_app = typer.Typer(no_args_is_help=True, help="Model files that curation uses.")
 extractor_app = typer.Typer(no_args_is_help=True, help="Train and judge the fast extractor.")
@@ -40,7 +41,7 @@ def extractor_train(
     if judge:
         facts["out_of_fold"] = out_of_fold(pages).summary()
     save(replace(train_model(pages), facts=facts), out)
-    print(f"{out}: {out.stat().st_size:,} bytes")
+    print(f"{visible(str(out))}: {out.stat().st_size:,} bytes")
     print_json(facts)
 
 
@@ -131,7 +132,7 @@ def models_add(name: Annotated[str, typer.Argument(help="Name of a model.")]) ->
     """Fetch a model and check its sha256."""
     from pipeline.models.store import add_model
 
-    print(add_model(name))
+    print(visible(str(add_model(name))))
 
 
 @models_app.command("list")

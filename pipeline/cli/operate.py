@@ -10,6 +10,7 @@ import typer
 
 from pipeline.cli.answers import print_answer, print_json
 from pipeline.cli.options import AsJson, Out, RunPath
+from pipeline.text.visible import visible
 
 
 def compile_kernels() -> None:
@@ -39,14 +40,16 @@ def export(
         print_json(done)
         return
     what = "documents" if "documents" in done else "rows"
-    print(f"{form}: {done[what]:,} {what}, {done['tokens']:,} tokens in {len(done['files'])} files in {out}")
+    print(
+        f"{form}: {done[what]:,} {what}, {done['tokens']:,} tokens in {len(done['files'])} files in {visible(str(out))}"
+    )
 
 
 def report(run_path: RunPath, out: Annotated[Path | None, typer.Option("--out", help="HTML file.")] = None) -> None:
     """Write one self-contained HTML file about a run."""
     from pipeline.report.build import write_report
 
-    print(write_report(run_path, out or run_path / "report.html"))
+    print(visible(str(write_report(run_path, out or run_path / "report.html"))))
 
 
 def verify(run_path: RunPath, as_json: AsJson = False) -> None:

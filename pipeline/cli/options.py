@@ -13,6 +13,7 @@ import typer
 
 from pipeline.cli.answers import print_answer, print_json
 from pipeline.core.errors import UsageError
+from pipeline.text.visible import visible
 
 if TYPE_CHECKING:
     from pipeline.core.bench import Bench
@@ -81,5 +82,5 @@ def print_step(step: Dataset, as_json: bool) -> None:
     if as_json:
         print_json({"dir": str(step.dir), "step": step.step, "key": step.key, "counts": step.counts})
     else:
-        print(f"{step.step}-{step.key}: {step.dir}")
+        print(visible(f"{step.step}-{step.key}: {step.dir}"))
         print(json.dumps(step.counts))

@@ -7,7 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pipeline.cli.show import terminal
 from pipeline.core.events import Event, Fact, Said, ShardDone, StepEnded, StepStarted, TaskNote
+from pipeline.text.visible import padded, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -46,11 +48,13 @@ class Bars:
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             bar = Progress(
-                TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+                TextColumn("{task.description:<18}", markup=False), BarColumn(), MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+                console=Console(file=terminal.beneath(sys.stderr)), transient=True,
             )  # fmt: skip
             bar.start()
-            self._bar = bar, bar.add_task(event.step, total=event.shards, completed=event.done, rate="")
+            terminal.install()  # in front of what the bar puts in place of stdout and stderr
+            self._bar = bar, bar.add_task(visible(event.step), total=event.shards, completed=event.done, rate="")
 
     def _advance(self, event: ShardDone) -> None:
         self._rows += event.rows
@@ -85,12 +89,12 @@ class Bars:
 
     def _say(self, step: str, text: str) -> None:
         if not self.quiet:
-            print(f"  {step:<16} {text}", file=sys.stderr, flush=True)
+            print(f"  {padded(step, 16)} {visible(text)}", file=sys.stderr, flush=True)
 
     def _over(self, text: str) -> None:
         """A line that is overwritten by the next one; on a terminal only."""
         if self.live:
-            print(f"\r\x1b[K  {text}" if text else "\r\x1b[K", end="", file=sys.stderr, flush=True)
+            terminal.overwrite(text)
 
 
 def note(step: str, facts: Mapping[str, Fact]) -> str:

@@ -1,4 +1,5 @@
-"""Gathers what the report shows. Text of documents goes into the page through Jinja's autoescape only."""
+"""Gathers what the report shows. Text of documents goes into the page through Jinja's autoescape only, and the page through
+`document`, which makes visible what hides."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from pipeline.look.run import Run, open_run, rules_of
 from pipeline.look.stats import NumberHistogram, Stats, histogram, stats
 from pipeline.report import svg
 from pipeline.report.format import mib
+from pipeline.report.page import document
 from pipeline.report.samples import dropped_samples, kept_samples
 from train.result import read_log
 
@@ -86,8 +88,9 @@ def write_report(root: Path, out: Path) -> Path:
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters.update(mib=mib, n=lambda v: f"{v:,}", pct=lambda v: f"{100 * v:.2f}%")
-    page = environment.get_template("report.html.j2").render(
+    body = environment.get_template("report.html.j2").render(
         s=facts,
+        bar=svg.bar,
         funnel=_funnel(facts),
         charts=_charts(run),
         unique=_unique(run),
@@ -99,7 +102,8 @@ def write_report(root: Path, out: Path) -> Path:
         loss=_loss(run),
         steps=[(k, d) for k, d in run.steps.items()],
     )
-    write_bytes(out, page.encode())
+    style = (Path(__file__).parent / "report.css").read_text("utf-8")
+    write_bytes(out, document(f"winnow: {facts.run}", style, body).encode())
     return out
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from pipeline.look.clusters import Clusters, DroppedCopy, Part
+from pipeline.report.page import document
 
 CONTEXT = 8  # equal words shown on each side of a difference
 STYLE = """
@@ -25,10 +26,7 @@ def copies_page(found: Clusters, title: str) -> str:
     for cluster in found.shown:
         body.append(f"<h2>{escape(_name(cluster.kept, cluster.doc_id))} and {counted(cluster.size)}</h2>")
         body += [_beside(copy) for copy in cluster.copies]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
-        f"<h1>{escape(title)}</h1>{''.join(body)}</html>\n"
-    )
+    return document(title, STYLE, f"<h1>{escape(title)}</h1>{''.join(body)}")
 
 
 def _beside(copy: DroppedCopy) -> str:

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 
-def plain(text: str) -> str:
-    """Text from the web without control characters, so that it cannot steer a terminal."""
-    return "".join(c if c.isprintable() or c == " " else " " for c in text)
-
-
 def mib(size: float) -> str:
     """A number of bytes for people."""
     for unit in ("B", "KiB", "MiB"):

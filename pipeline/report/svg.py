@@ -70,6 +70,12 @@ def line(points: Sequence[tuple[float, float]], marks: Sequence[tuple[float, flo
     return _svg(parts)
 
 
+def bar(kept: float, dropped: float) -> Markup:
+    """What a gate left and what it dropped, as shares of the whole width."""
+    parts = [_rect(0, 0, 220 * kept, 15, "kept"), _rect(220 * kept, 0, 220 * dropped, 15, "dropped")]
+    return Markup(f'<svg class="bar" viewBox="0 0 220 15" role="img">{"".join(parts)}</svg>')
+
+
 def number(value: float) -> str:
     """A number as short as it can be read."""
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from pipeline.cli.show.terminal import print_coloured
 from pipeline.look.clusters import Clusters, DroppedCopy, Part
 from pipeline.matching.calibrate import Calibration
 from pipeline.matching.forecast import Forecast
 from pipeline.report.copies import counted, shorten
-from pipeline.report.format import bar, mib, plain
+from pipeline.report.format import bar, mib
+from pipeline.text.visible import columns, cut, padded, prose, visible
 
 
 def forecast_line(f: Forecast) -> str:
@@ -35,7 +37,9 @@ def show_forecast(f: Forecast) -> None:
     print(f"{f.documents:,} documents, {mib(f.text_bytes)} of text; measured on {f.sampled:,} of them")
     for m in f.matches:
         low, high = m.disk_bytes
-        print(f"  {m.gate:<12} {m.keys:>14,} keys   {_span(*m.seconds):>18}   {mib(low)} to {mib(high)} of disk")
+        print(
+            f"  {padded(m.gate, 12)} {m.keys:>14,} keys   {_span(*m.seconds):>18}   {mib(low)} to {mib(high)} of disk"
+        )
     low, high = f.disk_bytes
     print(f"together       {_span(*f.seconds)} with {f.workers} workers, {mib(low)} to {mib(high)} of disk")
     print(f"memory         {mib(f.memory_bytes)} at most; --max-memory lets fewer workers run and sorts spill")
@@ -56,7 +60,7 @@ def show_calibration(c: Calibration) -> None:
         holds = "-" if row.precision is None else f"{row.precision:.1%}"
         name = f"{row.bands} x {row.rows_per_band}"
         print(f"  {name:<14}{found:>9}{theory:>11}{holds:>22}{row.candidates:>16,}{mark}")
-    print(c.advice)
+    print(visible(c.advice))
 
 
 def show_clusters(found: Clusters) -> None:
@@ -67,7 +71,7 @@ def show_clusters(found: Clusters) -> None:
     more = ", ..." if len(found.sizes) > 6 else ""
     print(f"{found.clusters:,} clusters, {found.copies:,} dropped copies ({sizes}{more})")
     for cluster in found.shown:
-        print(f"\n{plain(cluster.kept or cluster.doc_id)}: {counted(cluster.size)}")
+        print(f"\n{visible(cluster.kept or cluster.doc_id)}: {counted(cluster.size)}")
         for copy in cluster.copies:
             _beside(copy, width, colour)
 
@@ -75,11 +79,11 @@ def show_clusters(found: Clusters) -> None:
 def _beside(copy: DroppedCopy, width: int, colour: bool) -> None:
     """The kept text on the left, the copy on the right."""
     note = f", {copy.note}" if copy.note else ""
-    print(f"  {plain(copy.url or copy.doc_id)}  ({copy.gate}, {copy.similarity:.3f}{note})")
+    print(f"  {visible(copy.url or copy.doc_id)}  ({visible(f'{copy.gate}, {copy.similarity:.3f}{note}')})")
     left, right = _columns(shorten(copy.parts), colour)
     rows = list(zip_longest(_wrap(left, width), _wrap(right, width), fillvalue=("", 0)))
     for (one, size), (other, _) in rows:
-        print(f"  {one}{' ' * (width - size)}| {other}".rstrip())
+        print_coloured(f"  {one}{' ' * (width - size)}| {other}".rstrip())
     if not rows:
         print("  (the text of the kept document is not in this run)")
 
@@ -90,7 +94,7 @@ def _columns(parts: Sequence[Part], colour: bool) -> tuple[list[tuple[str, str]]
     right: list[tuple[str, str]] = []
     for kind, one, other in parts:
         for side, words, marks, code in ((left, one, "[-{}-]", "31"), (right, other, "{{+{}+}}", "32")):
-            text = plain(words)
+            text = prose(words)
             if kind == "differs" and text and not colour:
                 text = marks.format(text)
             side += [(w, code if kind == "differs" and colour else "") for w in text.split()]
@@ -102,10 +106,10 @@ def _wrap(words: list[tuple[str, str]], width: int) -> list[tuple[str, int]]:
     lines: list[tuple[str, int]] = []
     line, size = "", 0
     for word, code in words:
-        word = word[: width - 3]
-        if size and size + 1 + len(word) > width - 1:
+        word = cut(word, width - 3)
+        if size and size + 1 + columns(word) > width - 1:
             lines.append((line, size))
             line, size = "", 0
         line += (" " if size else "") + (f"\x1b[{code}m{word}\x1b[0m" if code else word)
-        size += len(word) + (1 if size else 0)
+        size += columns(word) + (1 if size else 0)
     return [*lines, (line, size)] if line else lines

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pipeline.core.answers import as_json
 from pipeline.look.inspect import JsonGlance, JsonlGlance, ParquetGlance, RunGlance, StepGlance, WarcGlance
 from pipeline.look.verify import Verified
-from pipeline.report.format import plain
+from pipeline.text.visible import cut, padded, visible
 
 SHOWN_CHARS = 200  # of a value
 
@@ -22,12 +22,12 @@ def show_glance(glance: Glance) -> None:
     facts = as_json(glance)
     if isinstance(facts, dict):
         facts.pop("rows", None)
-    print(json.dumps(facts, ensure_ascii=False, indent=1))
+    print(json.dumps(facts, ensure_ascii=False, indent=1))  # JSON escapes line ends, the gate the rest
     for i, row in enumerate(_rows(glance)):
         print(f"--- row {i}")
         for name, value in row.items():
-            shown = plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
-            print(f"  {name:<18}{shown[:SHOWN_CHARS]}{'…' if len(shown) > SHOWN_CHARS else ''}")
+            shown = value if isinstance(value, str) else json.dumps(as_json(value), ensure_ascii=False)
+            print(f"  {padded(name, 18)}{cut(shown[: SHOWN_CHARS + 1], SHOWN_CHARS)}")
 
 
 def _rows(glance: Glance) -> Sequence[Mapping[str, object]]:
@@ -38,6 +38,6 @@ def _rows(glance: Glance) -> Sequence[Mapping[str, object]]:
 
 def show_verified(verified: Verified) -> None:
     for step, problems in verified.steps.items():
-        print(f"{step}: {'whole' if not problems else ''}")
+        print(f"{visible(step)}: {'whole' if not problems else ''}")
         for line in problems:
-            print(f"  {line}")
+            print(f"  {visible(line)}")

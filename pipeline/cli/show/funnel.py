@@ -7,7 +7,8 @@ import textwrap
 from pipeline.core.answers import Counts
 from pipeline.look.near import Nearest
 from pipeline.look.stats import Funnel, GroupBytes, NameHistogram, NumberHistogram, Stats
-from pipeline.report.format import bar, mib, plain
+from pipeline.report.format import bar, mib
+from pipeline.text.visible import padded, prose, visible
 from train.result import Trained
 
 LISTED_GROUPS = 8
@@ -15,11 +16,11 @@ LISTED_NAMES = 30
 
 
 def show_stats(s: Stats) -> None:
-    print(f"run {s.run}")
+    print(f"run {visible(s.run)}")
     if s.crawl:
         print("\ncrawl")
         for outcome, n in sorted(s.crawl.items(), key=lambda x: -x[1]):
-            print(f"  {outcome:<24}{n:>9,}")
+            print(f"  {padded(outcome, 24)}{n:>9,}")
     for stage, funnel in (("extract", s.extract), ("curate", s.curate)):
         if funnel:
             _funnel(stage, funnel)
@@ -31,7 +32,7 @@ def show_stats(s: Stats) -> None:
     if s.model:
         _model(s.model)
     for step, errors in s.errors.items():
-        print(f"\n{len(errors)} recorded errors in {step}, for example: {plain(errors[0])}")
+        print(f"\n{len(errors):,} recorded errors in {visible(step)}, for example: {visible(errors[0])}")
 
 
 def _funnel(stage: str, funnel: Funnel) -> None:
@@ -39,18 +40,18 @@ def _funnel(stage: str, funnel: Funnel) -> None:
     for gate in funnel.gates:
         if not gate.documents:
             continue
-        print(f"  - {gate.gate:<22}{gate.documents:>9,}  {mib(gate.bytes):>10}")
+        print(f"  - {padded(gate.gate, 22)}{gate.documents:>9,}  {mib(gate.bytes):>10}")
         for r in gate.reasons:
-            print(f"      {r.reason:<26}{r.documents:>5,}  {r.alone:>5,} for this alone")
+            print(f"      {padded(str(r.reason), 26)}{r.documents:>5,}  {r.alone:>5,} for this alone")
     for kind, n in funnel.edits.items():
-        print(f"  ~ {kind:<22}{n:>9,} replaced")
+        print(f"  ~ {padded(kind, 22)}{n:>9,} replaced")
     print(f"  = {'kept':<22}{funnel.rows_out:>9,}  {mib(funnel.bytes_out):>10}")
 
 
 def _groups(name: str, groups: tuple[GroupBytes, ...]) -> None:
     print(f"\n{name}")
     for row in groups[:LISTED_GROUPS]:
-        print(f"  {plain(row.name) or '(none)':<24}{row.documents:>9,}  {mib(row.bytes):>10}")
+        print(f"  {padded(row.name or '(none)', 24)}{row.documents:>9,}  {mib(row.bytes):>10}")
 
 
 def _tokens(t: Counts) -> None:
@@ -69,24 +70,24 @@ def _model(m: Trained) -> None:
 
 
 def show_name_histogram(h: NameHistogram) -> None:
-    print(h.signal)
+    print(visible(h.signal))
     most = max((v.all for v in h.values), default=1)
     for v in h.values[:LISTED_NAMES]:
-        print(f"  {plain(v.name):<10}{v.all:>8,} of which kept {v.kept:>8,}  {bar(v.all / most)}")
+        print(f"  {padded(v.name, 10)}{v.all:>8,} of which kept {v.kept:>8,}  {bar(v.all / most)}")
 
 
 def show_number_histogram(h: NumberHistogram) -> None:
-    print(h.signal)
+    print(visible(h.signal))
     most = max(k + d for k, d in zip(h.kept, h.dropped, strict=True)) or 1
     for i, (k, d) in enumerate(zip(h.kept, h.dropped, strict=True)):
         print(f"  {h.edges[i]:>12.4g}  kept {k:>7,}  dropped {d:>7,}  {bar((k + d) / most)}")
 
 
 def show_nearest(n: Nearest) -> None:
-    print(f"{n.signal} around {n.value:g}")
+    print(f"{visible(n.signal)} around {n.value:g}")
     for side, documents in (("below", n.below), ("above", n.above)):
         print(f"\n{side}")
         for row in documents:
             fate = f"dropped by {row.dropped_by}" if row.dropped_by else "kept"
-            print(f"  {row.value:<12.6g}{fate:<30}{plain(row.url or '')}")
-            print(textwrap.indent(textwrap.fill(textwrap.shorten(plain(row.text), 240), 100), "      | "))
+            print(f"  {row.value:<12.6g}{padded(fate, 30)}{visible(row.url or '')}")
+            print(textwrap.indent(textwrap.fill(textwrap.shorten(prose(row.text), 240), 100), "      | "))

@@ -7,13 +7,14 @@ from dataclasses import fields
 
 from pipeline.look.explain import Check, Explanation, Life
 from pipeline.look.rows import Decision, Facts, Fetch
-from pipeline.report.format import plain
+from pipeline.text.visible import columns, cut, padded, prose, visible
 
 LISTED_PLACES = 5  # in token shards
+SHOWN_CHARS = 2_000  # of a text; of these, as many as fit six lines
 
 
 def show_explanation(e: Explanation) -> None:
-    print(f"{plain(e.target)}\n  {plain(e.verdict)}")
+    print(f"{visible(e.target)}\n  {visible(e.verdict)}")
     if e.fetch:
         _fetch(e.fetch)
     for life in e.documents:
@@ -22,10 +23,10 @@ def show_explanation(e: Explanation) -> None:
 
 def _fetch(f: Fetch) -> None:
     print("\nfetch")
-    print(f"  {f.outcome}  {f.status or ''}  {plain(f.note or '')}".rstrip())
-    print(f"  depth {f.depth}, linked from {plain(f.referrer or 'the seeds')}, {f.time}")
+    print(f"  {visible(f.outcome)}  {f.status or ''}  {visible(f.note or '')}".rstrip())
+    print(f"  depth {f.depth}, linked from {visible(f.referrer or 'the seeds')}, {f.time}")
     if f.warc_file:
-        print(f"  stored in {f.warc_file} at byte {f.warc_offset:,}")
+        print(f"  stored in {visible(f.warc_file)} at byte {f.warc_offset:,}")
 
 
 def _life(life: Life) -> None:
@@ -38,16 +39,16 @@ def _life(life: Life) -> None:
     if life.checks:
         _checks(life.checks)
     for edit in life.edits or ():
-        print(f"  edit {edit.gate}: {edit.kind} at characters {edit.start}-{edit.end}")
+        print(f"  edit {visible(f'{edit.gate}: {edit.kind}')} at characters {edit.start}-{edit.end}")
     for copy in life.copies or ():
-        print(f"  kept in place of {plain(copy.url or '')} ({copy.gate}, {copy.similarity:.3f})")
+        print(f"  kept in place of {visible(copy.url or '')} ({visible(copy.gate)}, {number(copy.similarity)})")
     places = life.tokens or ()
     for r in places[:LISTED_PLACES]:
-        print(f"  tokens: {r.split} shard {r.shard:05d}, row {r.row}, [{r.start}:{r.end}]")
+        print(f"  tokens: {visible(r.split)} shard {r.shard:05d}, row {r.row}, [{r.start}:{r.end}]")
     if len(places) > LISTED_PLACES:
         print(f"  tokens: and {len(places) - LISTED_PLACES} more rows")
     if life.text:
-        print(textwrap.indent(textwrap.fill(textwrap.shorten(plain(life.text), 600), 100), "  | "))
+        print(textwrap.indent(textwrap.fill(textwrap.shorten(prose(life.text[:SHOWN_CHARS]), 600), 100), "  | "))
 
 
 def _facts(facts: Facts) -> None:
@@ -55,25 +56,32 @@ def _facts(facts: Facts) -> None:
         value = getattr(facts, field.name)
         if value not in (None, (), "") and field.name not in ("url", "host", "shard"):
             shown = str(list(value) if isinstance(value, tuple) else value)
-            print(f"  {field.name:<18}{plain(shown)[:160]}")
+            print(f"  {field.name:<18}{cut(shown[:161], 160)}")
 
 
 def _decision(stage: str, d: Decision) -> None:
-    kept = f", a copy of {plain(d.kept_url)}, similarity {d.similarity:.3f}" if d.kept_url else ""
-    note = f" ({plain(d.note)})" if d.note else ""
-    print(f"  dropped at {stage}, gate {d.gate}: {', '.join(d.reasons)}{kept}{note}")
+    kept = f", a copy of {d.kept_url}, similarity {number(d.similarity)}" if d.kept_url else ""
+    note = f" ({d.note})" if d.note else ""
+    why = f"{d.gate}: {', '.join(d.reasons)}{kept}{note}"
+    print(f"  dropped at {stage}, gate {visible(why)}")
 
 
 def _checks(checks: tuple[Check, ...]) -> None:
     """Every rule with its value; x marks those that failed, ? those that had none."""
     names = [("gate", "reason", "signal"), *((c.gate, c.reason, c.signal) for c in checks)]
-    wide = [max(len(n[i]) for n in names[1:]) + 2 for i in range(3)]
-    left = ["".join(f"{name:<{w}}" for name, w in zip(n, wide, strict=True)) for n in names]
+    wide = [max(columns(visible(n[i])) for n in names[1:]) + 2 for i in range(3)]
+    left = ["".join(padded(name, w) for name, w in zip(n, wide, strict=True)) for n in names]
     print(f"\n  {left[0]}{'value':>10}   bound")
     for c, name in zip(checks, left[1:], strict=True):
-        value = "-" if c.value is None else c.value if isinstance(c.value, str) else f"{c.value:.4g}"
+        value = "-" if c.value is None else visible(c.value) if isinstance(c.value, str) else f"{c.value:.4g}"
         mark = {True: " ", False: "x", None: "?"}[c.passed]
-        bound = f"in {','.join(c.one_of)}" if c.one_of else ""
+        listed = c.one_of if isinstance(c.one_of, str) else ",".join(c.one_of or ())
+        bound = f"in {visible(listed)}" if listed else ""
         bound += f">= {c.min:g} " if c.min is not None else ""
         bound += f"<= {c.max:g}" if c.max is not None else ""
         print(f"{mark} {name}{value:>10}   {bound}")
+
+
+def number(value: float | None) -> str:
+    """A similarity; a decision that names a copy may lack it."""
+    return "-" if value is None else f"{value:.3f}"

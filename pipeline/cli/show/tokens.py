@@ -6,8 +6,10 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 
+from pipeline.cli.show.terminal import print_coloured
 from pipeline.look.tokens import ShardGlance, StepBatch
-from pipeline.report.format import bar, mib, plain
+from pipeline.report.format import bar, mib
+from pipeline.text.visible import columns, cut, padded, visible
 from tokenize_stage.evaluate import Evaluated, Evaluation, GroupRates
 
 SHADES = ("\x1b[48;5;236m", "\x1b[48;5;240m")  # of every other token
@@ -18,9 +20,8 @@ LISTED_GROUPS = 10
 
 def show_shard(s: ShardGlance) -> None:
     meta = {k.removeprefix("winnow."): v for k, v in s.metadata.items()}
-    print(
-        f"token shard of the {meta.get('split', '?')} split, {meta.get('packing', '?')} packing, seed {meta.get('seed')}"
-    )
+    how = f"{meta.get('split', '?')} split, {meta.get('packing', '?')} packing, seed {meta.get('seed')}"
+    print(f"token shard of the {visible(how)}")
     print(f"  rows         {s.num_rows:>12,}  of {int(meta['row_tokens']):,} tokens, in {s.row_groups:,} row groups")
     share = s.padding / max(s.padding + s.tokens, 1)
     print(f"  tokens       {s.tokens:>12,}  and {s.padding:,} of padding ({share:.3%})")
@@ -28,14 +29,14 @@ def show_shard(s: ShardGlance) -> None:
     if s.piece_tokens:
         lengths = ", ".join(f"{v:,} ({k} %)" for k, v in s.piece_tokens.items())
         print(f"  tokens of a piece: {lengths}")
-    print(f"  bytes        {s.bytes:>12,}  {s.bytes_per_token} a token, {meta['dtype']}")
+    print(f"  bytes        {s.bytes:>12,}  {s.bytes_per_token} a token, {visible(meta['dtype'])}")
     match = {None: "", s.sha256: ", as the manifest says"}.get(s.sha256_of_manifest, ", NOT WHAT THE MANIFEST SAYS")
     print(f"  sha256       {s.sha256}{match}")
     print(
-        f"  tokenizer    {meta['tokenizer_sha256']}, {int(meta['vocab_size']):,} entries, {s.unused:,} not in this file"
+        f"  tokenizer    {visible(meta['tokenizer_sha256'])}, {int(meta['vocab_size']):,} entries, {s.unused:,} not in this file"
     )
     for source in s.sources[:8]:
-        print(f"  source       {source.tokens:>12,}  {plain(source.source or '(none)')}")
+        print(f"  source       {source.tokens:>12,}  {visible(source.source or '(none)')}")
     if s.frequent:
         shown = "  ".join(f"{_visible(t.token)} {t.count:,}" for t in s.frequent[:12])
         print(f"  most frequent  {shown}")
@@ -43,13 +44,13 @@ def show_shard(s: ShardGlance) -> None:
         print(f"\nrow {number}: {row.n_tokens:,} tokens, {len(row.documents)} documents")
         for part in row.documents:
             begins = "" if part.first_token == 0 else f", from its token {part.first_token:,} on"
-            print(f"  [{part.start}:{part.end}] {part.doc_id} {plain(part.source or '')}{begins}")
+            print(f"  [{part.start}:{part.end}] {part.doc_id} {visible(part.source or '')}{begins}")
             for line in _lines(part.pieces):
-                print(f"    {line}")
+                print_coloured(f"    {line}")
 
 
 def _visible(token: str) -> str:
-    return plain(token.replace("\n", "↵").replace("\t", "→").replace(" ", "␣"))
+    return visible(token.replace("\n", "↵").replace("\t", "→").replace(" ", "␣"))
 
 
 def _lines(tokens: Sequence[str]) -> list[str]:
@@ -58,15 +59,15 @@ def _lines(tokens: Sequence[str]) -> list[str]:
     width = min(shutil.get_terminal_size((120, 40)).columns, 160) - 6
     lines, line, size = [], "", 0
     for number, token in enumerate(tokens):
-        shown = plain(token.replace("\n", "↵").replace("\t", "→"))
-        shown = shown if len(shown) < width else shown[: width - 1] + "…"
-        if size + len(shown) + (not colour) > width:
+        shown = cut(token.replace("\n", "↵").replace("\t", "→"), width - 1)
+        wide = columns(shown) + (not colour)
+        if size + wide > width:
             lines.append(line)
             line, size = "", 0
             if len(lines) == ROW_LINES:
                 return [*lines, f"… and {len(tokens) - number:,} tokens more"]
         line += f"{SHADES[number % 2]}{shown}{RESET}" if colour else f"{shown}|"
-        size += len(shown) + (not colour)
+        size += wide
     return [*lines, line] if line else lines
 
 
@@ -76,14 +77,14 @@ def show_batch(found: StepBatch) -> None:
         print(f"row {number}")
         for part in row:
             name = part.url or part.source or ""
-            print(f"  [{part.start}:{part.end}] {part.doc_id} from token {part.first_token:,}  {plain(name)}")
+            print(f"  [{part.start}:{part.end}] {part.doc_id} from token {part.first_token:,}  {visible(name)}")
 
 
 def show_evaluation(e: Evaluation) -> None:
     """Tokenizers side by side, a column each."""
     print(f"{e.documents:,} documents, {mib(e.bytes)}")
     made = e.tokenizers
-    width = max(14, *(len(t.name) + 2 for t in made))
+    width = max(14, *(columns(visible(t.name)) + 2 for t in made))
     rows: list[tuple[str, Callable[[Evaluated], str]]] = [
         ("model", lambda t: t.model),
         ("vocabulary", lambda t: f"{t.vocabulary:,}"),
@@ -99,20 +100,25 @@ def show_evaluation(e: Evaluation) -> None:
         ("MB/s of CPU", lambda t: f"{t.megabytes_per_s:.1f}"),
         ("engine", lambda t: t.engine),
     ]
-    print(f"  {'':<20}" + "".join(f"{t.name:>{width}}" for t in made))
+    print(f"  {'':<20}" + "".join(_right(t.name, width) for t in made))
     for title, value in rows:
-        print(f"  {title:<20}" + "".join(f"{value(t):>{width}}" for t in made))
+        print(f"  {title:<20}" + "".join(_right(value(t), width) for t in made))
     title = "bytes per token / tokens per word by language"
     _rates(title, [t.languages[:LISTED_GROUPS] for t in made], width)
     _rates("by host", [t.hosts[:LISTED_GROUPS] for t in made], width)
     for t in made:
         if t.glitch:
-            shown = ", ".join(f"{_visible(g.token)} ({g.why})" for g in t.glitch[:8])
-            print(f"\nlikely glitch tokens of {t.name}: {shown}")
+            shown = ", ".join(f"{_visible(g.token)} ({visible(g.why)})" for g in t.glitch[:8])
+            print(f"\nlikely glitch tokens of {visible(t.name)}: {shown}")
     best = max(t.bytes_per_token for t in made)
     print()
     for t in made:
-        print(f"  {t.name:<20}{t.bytes_per_token:>7.2f}  {bar(t.bytes_per_token / best)}")
+        print(f"  {padded(t.name, 20)}{t.bytes_per_token:>7.2f}  {bar(t.bytes_per_token / best)}")
+
+
+def _right(text: str, width: int) -> str:
+    shown = visible(text)
+    return " " * (width - columns(shown)) + shown
 
 
 def _rates(title: str, groups: Sequence[Sequence[GroupRates]], width: int) -> None:
@@ -122,4 +128,4 @@ def _rates(title: str, groups: Sequence[Sequence[GroupRates]], width: int) -> No
     print(f"\n{title}")
     for i, row in enumerate(groups[0]):
         cells = [f"{g[i].bytes_per_token:.2f} / {g[i].tokens_per_word:.2f}" for g in groups]
-        print(f"  {plain(row.name) or '(none)':<20}" + "".join(f"{c:>{width}}" for c in cells))
+        print(f"  {padded(row.name or '(none)', 20)}" + "".join(f"{c:>{width}}" for c in cells))
