@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,8 @@ from crawler.config import CrawlConfig
 from crawler.ledger import Ledger
 from crawler.outcomes import Visit
 from crawler.scope import FirstSchemes, Scope
-from crawler.warc import Stored, WarcFiles
+from crawler.tries import Tries
+from crawler.warc import WarcFiles
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -24,7 +24,7 @@ class Parts:
     """What a crawl is made of: made once by the worker, held by the spider, where the middlewares find it.
 
     Attributes:
-        replay: responses that earlier runs of the same crawl stored, by URL.
+        tries: what earlier runs of the same crawl, and this one, have asked for.
     """
 
     config: CrawlConfig
@@ -33,7 +33,7 @@ class Parts:
     budget: Budget
     ledger: Ledger
     warc: WarcFiles
-    replay: Mapping[str, Stored]
+    tries: Tries
     schemes: FirstSchemes = field(default_factory=FirstSchemes)
 
 
@@ -47,7 +47,8 @@ def parts_of(crawler: Crawler) -> Parts:
 def visit_of(request: Request) -> Visit:
     """A request as the fetch log sees it."""
     meta = request.meta
-    return Visit(request.url, meta.get("depth_of"), meta.get("referrer"), tuple(meta.get("redirect_urls", ())))
+    chain = tuple(meta.get("redirect_urls", ()))
+    return Visit(request.url, meta.get("depth_of"), meta.get("referrer"), chain, for_robots_txt(request))
 
 
 def for_robots_txt(request: Request) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from urllib.parse import urlsplit
 
-from crawler.outcomes import Refused
+from crawler.outcomes import Refused, host_of
 
 
 class Budget:
@@ -46,7 +45,7 @@ class Budget:
         """
         if url in self._reserved:
             return
-        host = _host(url)
+        host = host_of(url)
         if self.spent >= self.max_pages or 0 < self.max_pages_per_host <= self._per_host[host]:
             raise Refused("page_limit")
         self._reserved.add(url)
@@ -61,7 +60,7 @@ class Budget:
     def give_back(self, url: str) -> None:
         """The reserved URL was no page, and another may have its place."""
         if self._settle(url):
-            self._per_host[_host(url)] -= 1
+            self._per_host[host_of(url)] -= 1
 
     def _settle(self, url: str) -> bool:
         if url not in self._reserved:
@@ -69,7 +68,3 @@ class Budget:
         self._reserved.discard(url)
         self._again -= url in self._pages
         return True
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""

@@ -27,7 +27,8 @@ class CrawlConfig:
         max_crawl_delay_s: a host that asks for more than this is not crawled.
         concurrency_per_host: requests under way to one host; with a delay they are still that far apart.
         timeout_s: seconds for one response.
-        retries: further tries after a timeout, a broken connection or a 5xx or 429 answer.
+        retries: further tries after a timeout, a broken connection or a 5xx or 429 answer; a Retry-After is waited for, and one of
+            more than max_crawl_delay_s ends them.
         max_page_bytes: a longer body is cut off and recorded as too_large.
         content_types: what is downloaded; anything else is stopped after its headers.
         contact: your e-mail or URL for the user agent; site owners will want it.

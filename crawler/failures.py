@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from scrapy.exceptions import DownloadCancelledError, DownloadTimeoutError, IgnoreRequest, StopDownload
 from twisted.internet import defer
 from twisted.internet import error as network
 
 from crawler.config import CrawlConfig
-from crawler.outcomes import Outcome, Refused
+from crawler.outcomes import Cause, Refused
 
 
 class RefusedRequest(IgnoreRequest):
@@ -25,7 +23,15 @@ class RedirectLimitReached(IgnoreRequest):
 
 
 class DecompressedTooLarge(IgnoreRequest):
-    """A body of less than DOWNLOAD_MAXSIZE is more when decompressed; Scrapy itself raises a bare IgnoreRequest."""
+    """A body of less than DOWNLOAD_MAXSIZE is more when decompressed."""
+
+
+class FailedBefore(IgnoreRequest):
+    """An earlier run of the same crawl tried in vain, for good."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.note or cause.outcome)
+        self.cause = cause
 
 
 # Scrapy cancels a download at DOWNLOAD_MAXSIZE; nothing else cancels one.
@@ -34,19 +40,12 @@ TOO_LARGE = (DownloadCancelledError, DecompressedTooLarge)
 TIMEOUTS = (DownloadTimeoutError, network.TimeoutError, defer.TimeoutError, TimeoutError)
 
 
-@dataclass(frozen=True)
-class Cause:
-    """What the fetch log says of a failure."""
-
-    outcome: Outcome
-    note: str = ""
-    status: int | None = None
-
-
 def cause_of(error: BaseException, config: CrawlConfig) -> Cause:
     """The outcome that an exception stands for."""
     if isinstance(error, RefusedRequest):
         return Cause(error.refused.outcome, error.refused.note)
+    if isinstance(error, FailedBefore):
+        return error.cause
     if isinstance(error, StopDownload):  # by the spider's process alone, for the headers' sake
         return _stopped(error)
     if isinstance(error, TOO_LARGE):
@@ -57,7 +56,16 @@ def cause_of(error: BaseException, config: CrawlConfig) -> Cause:
         return Cause("timeout", f"no whole answer in {config.timeout_s:g} s")
     if isinstance(error, ValueError):  # urllib, w3lib, Scrapy and Twisted all say so of a URL that they cannot take
         return Cause("bad_url", str(error)[:200])
-    return Cause("failed", f"{type(error).__name__}: {error}"[:200])
+    inner = _innermost(error)
+    return Cause("failed", f"{type(inner).__name__}: {inner}"[:200])
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What Twisted wraps in a list of failures, and Scrapy in an error of its own."""
+    found = error.__cause__ or error
+    while (reasons := getattr(found, "reasons", None)) and isinstance(reasons[0].value, BaseException):
+        found = reasons[0].value
+    return found
 
 
 def _stopped(error: StopDownload) -> Cause:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 
 from crawler.outcomes import Fate, Outcome
+from crawler.warc import reraise
 from pipeline.core.errors import DataError
 from pipeline.core.files import write_parquet
 
@@ -28,7 +29,7 @@ FETCH_LOG = pa.schema(
         ("host", pa.string()),
         pa.field("outcome", pa.string(), nullable=False),
         ("note", pa.string()),
-        ("status", pa.int16()),
+        ("status", pa.int32()),
         ("depth", pa.int32()),
         ("referrer", pa.string()),
         ("time", pa.timestamp("us", tz="UTC")),
@@ -45,11 +46,12 @@ class FetchLog:
 
     Args:
         path: the file of lines; one that an earlier process left is begun anew, as its crawl is replayed from the WARC.
+        give_up: called with the error when the file cannot be written; it never returns.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, give_up: Callable[[OSError], NoReturn] = reraise) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
+        self.path, self.give_up = path, give_up
         self._file = open(path, "w", encoding="ascii", newline="\n")  # noqa: SIM115 - it stays open over many calls
         self._urls: set[str] = set()
 
@@ -72,8 +74,11 @@ class FetchLog:
         self._file.close()
 
     def _append(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(line) + "\n")
+            self._file.flush()
+        except OSError as error:
+            self.give_up(error)
 
 
 def read_lines(path: Path) -> dict[str, Fate]:
@@ -115,6 +120,15 @@ def fate_of(files: Sequence[Path], url: str) -> Fate | None:
     """The row of a URL in the Parquet files of a finished crawl (`fetch/*.parquet`); None if the crawl never met it."""
     rows = _dataset(files).to_table(filter=pads.field("url") == url).to_pylist()
     return Fate(**rows[0]) if rows else None
+
+
+def reasons(files: Sequence[Path], outcomes: Sequence[str]) -> list[str]:
+    """What the rows of these outcomes note, each once, with the first URL that bears it."""
+    table = _dataset(files).to_table(filter=pads.field("outcome").isin(list(outcomes)), columns=["url", "note"])
+    first: dict[str, str] = {}
+    for row in table.to_pylist():
+        first.setdefault(row["note"], row["url"])
+    return [f"{url}: {note}" if note else url for note, url in first.items()]
 
 
 def urls_of(files: Sequence[Path]) -> list[str]:

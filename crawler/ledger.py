@@ -41,7 +41,12 @@ class Ledger:
         first = (*visit.chain, visit.url)[0]
         self.log.amend(first, "redirect_loop", f"gave up after {len(visit.chain)}")
 
-    def unasked(self, visit: Visit, outcome: Outcome) -> None:
+    def unasked(self, visit: Visit, outcome: Outcome, note: str = "") -> None:
         """A link that is not followed; whatever is known of its URL already stays."""
         if visit.url not in self.log:
-            self.log.add(fate_without_page(visit, outcome))
+            self.log.add(fate_without_page(visit, outcome, note))
+
+    def unread(self, visit: Visit, why: str) -> None:
+        """A page whose links could not be read: it is in the WARC, and stays what it is."""
+        if visit.url in self.log:
+            self.log.amend(visit.url, "fetched", f"its links could not be read: {why}")

@@ -1,38 +1,44 @@
 """What stands between the spider and the network, outermost first: scope, robots.txt, limits, what a response may be,
-replay, WARC. Thin: each asks a plain object of the crawl, and says to Scrapy what that said.
+replay, pauses, WARC. Thin: each asks a plain object of the crawl, and says to Scrapy what that said.
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
-from protego import Protego
 from scrapy import Request, Spider
-from scrapy.downloadermiddlewares.httpcompression import HttpCompressionMiddleware
 from scrapy.downloadermiddlewares.redirect import RedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
-from scrapy.exceptions import IgnoreRequest
+from scrapy.exceptions import DownloadCancelledError, IgnoreRequest, StopDownload
 from scrapy.http import Headers, Response
 from scrapy.responsetypes import responsetypes
-from scrapy.utils.misc import build_from_crawler
+from scrapy.utils.misc import load_object
 from twisted.internet.defer import Deferred
+from w3lib.url import safe_url_string
 
 from crawler.bridge import Parts, for_robots_txt, parts_of, visit_of
-from crawler.failures import DecompressedTooLarge, RedirectLimitReached, RefusedRequest
-from crawler.outcomes import REDIRECTS, Answer, Refused
-from crawler.warc import Stored
+from crawler.coding import Bomb, plain
+from crawler.failures import DecompressedTooLarge, FailedBefore, RedirectLimitReached, RefusedRequest, cause_of
+from crawler.links import problem
+from crawler.outcomes import REDIRECTS, Answer, Refused, Visit
+from crawler.robots import MAX_BYTES, Rules
+from crawler.stored import Stored
+from crawler.tries import RETRY_STATUSES, wait_s
+from crawler.warc import Exchange
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
-ROBOTS_MAX_BYTES = 512_000  # RFC 9309 2.5: parse at least 500 KiB
 REPLAYED = "replayed"
+TRUNCATED = {"dataloss": "disconnect", "download_stopped": "length"}  # Scrapy's flags; the words of WARC 1.1, 5.13
 
 
 class ScopeMiddleware:
-    """Refuses what is out of scope; redirect targets pass here as well."""
+    """Refuses what is out of scope or no URL to be asked for; redirect targets pass here as well."""
 
     def __init__(self, parts: Parts) -> None:
         self.scope = parts.scope
@@ -42,7 +48,12 @@ class ScopeMiddleware:
         return cls(parts_of(crawler))
 
     def process_request(self, request: Request) -> None:
-        if not for_robots_txt(request) and not self.scope.allows(request.url, seed=bool(request.meta.get("seed"))):
+        if for_robots_txt(request):
+            return
+        outcome, note = problem(request.url)
+        if outcome is not None:
+            raise RefusedRequest(Refused(outcome, note))
+        if not self.scope.allows(request.url, seed=bool(request.meta.get("seed"))):
             raise RefusedRequest(Refused("out_of_scope"))
 
 
@@ -73,61 +84,63 @@ class RobotsMiddleware(RobotsTxtMiddleware):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
-        self.settings = crawler.settings
+        self.parts = parts_of(crawler)
+        self.rules: dict[str, Rules] = {}
         self.unreachable: dict[str, str] = {}
         self.too_slow: dict[str, float] = {}
 
     async def process_request(self, request: Request, spider: Spider | None = None) -> None:
         if for_robots_txt(request):
+            request.meta["download_maxsize"] = 0  # a larger one is cut, not refused
             return
-        parser = await self.robot_parser(request)
+        await self.robot_parser(request)
         netloc = urlsplit(request.url).netloc
         if netloc in self.unreachable:
             raise RefusedRequest(Refused("robots_unreachable", self.unreachable[netloc]))
         if netloc in self.too_slow:
             raise RefusedRequest(Refused("crawl_delay_too_long", f"Crawl-delay: {self.too_slow[netloc]:g}"))
-        if parser is not None and not parser.allowed(request.url, self.settings["USER_AGENT"]):
-            raise RefusedRequest(Refused("robots", "forbidden by robots.txt"))
+        if netloc in self.rules and not self.rules[netloc].allow(request.url):
+            raise RefusedRequest(Refused("robots", f"forbidden by {urljoin(request.url, '/robots.txt')}"))
 
     async def _parse_robots(self, response: Response, netloc: str, request: Request) -> None:
-        waiting = self._parsers[netloc]
-        assert isinstance(waiting, Deferred)
-        parser = None
         if response.status >= 500 or response.status == 429:
             self.unreachable[netloc] = f"robots.txt: HTTP {response.status}"
         elif response.status == 200:
-            body = response.body[:ROBOTS_MAX_BYTES]
-            self._slow_down(request, body)
-            parser = build_from_crawler(self._parserimpl, self.crawler, body)
-        self._parsers[netloc] = parser
-        waiting.callback(parser)
+            rules = Rules(response.body, self.parts.config.agent)
+            self._slow_down(request, rules.delay_s)
+            self.rules[netloc] = rules
+        self._done(netloc)
 
-    def _slow_down(self, request: Request, body: bytes) -> None:
-        delay = Protego.parse(body.decode("utf-8", "replace")).crawl_delay(self.settings["USER_AGENT"])
-        if delay is None:
+    def _slow_down(self, request: Request, delay_s: float | None) -> None:
+        if delay_s is None:
             return
-        if delay > self.settings.getfloat("WINNOW_MAX_CRAWL_DELAY"):
-            self.too_slow[urlsplit(request.url).netloc] = float(delay)
+        if delay_s > self.parts.config.max_crawl_delay_s:
+            self.too_slow[urlsplit(request.url).netloc] = delay_s
             return
-        downloader = self.crawler.engine.downloader
+        engine = self.crawler.engine
+        assert engine is not None
+        downloader = engine.downloader
         key = downloader.get_slot_key(request)
-        slow = {"concurrency": 1, "delay": max(float(delay), self.settings.getfloat("DOWNLOAD_DELAY")), "jitter": 0.0}
+        slow = {"concurrency": 1, "delay": max(delay_s, self.parts.config.delay_s, 0.001), "jitter": 0.0}
         downloader.per_slot_settings[key] = slow  # slots are made anew after a minute without requests
         if key in downloader.slots:
             downloader.slots[key].delay, downloader.slots[key].concurrency = slow["delay"], 1
 
     def _robots_error(self, exc: Exception, netloc: str) -> None:
+        cause = cause_of(exc, self.parts.config)
+        self.unreachable[netloc] = f"robots.txt: {cause.outcome}" + (f" ({cause.note})" if cause.note else "")
+        self._done(netloc)
+
+    def _done(self, netloc: str) -> None:
+        """Let the requests go on that wait for the rules."""
         waiting = self._parsers[netloc]
-        assert isinstance(waiting, Deferred)
-        # Of what is dropped without being an error, the log gives the one name that Scrapy has for it.
-        kind = IgnoreRequest if isinstance(exc, IgnoreRequest) else type(exc)
-        self.unreachable[netloc] = f"robots.txt: {kind.__name__}"
         self._parsers[netloc] = None
-        waiting.callback(None)
+        if isinstance(waiting, Deferred):
+            waiting.callback(None)
 
 
 class TypedRedirectMiddleware(RedirectMiddleware):
-    """Scrapy's, but the end of its patience has a type."""
+    """Scrapy's, but the end of its patience has a type, and a Location that is no URL has a fate."""
 
     def process_response(
         self, request: Request, response: Response, spider: Spider | None = None
@@ -136,88 +149,169 @@ class TypedRedirectMiddleware(RedirectMiddleware):
             return super().process_response(request, response)
         except IgnoreRequest as error:  # the limit is all that it ignores
             raise RedirectLimitReached(str(error)) from error
+        except ValueError as error:
+            visit = visit_of(request)
+            target = Visit(_location(response) or "", visit.depth, visit.referrer, (*visit.chain, visit.url))
+            parts_of(self.crawler).ledger.unasked(target, "bad_url", str(error))
+            return response
 
 
-class TypedCompressionMiddleware(HttpCompressionMiddleware):
-    """Scrapy's, but a body that is too large once decompressed has a type."""
+class DecodingMiddleware:
+    """Bodies without their content encoding, by what the bytes are."""
 
-    def process_response(
-        self, request: Request, response: Response, spider: Spider | None = None
-    ) -> Request | Response:
+    def __init__(self, parts: Parts) -> None:
+        self.max_bytes = parts.config.max_page_bytes
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> DecodingMiddleware:
+        return cls(parts_of(crawler))
+
+    def process_request(self, request: Request) -> None:
+        request.headers.setdefault("Accept-Encoding", "gzip, deflate, br, zstd")
+
+    def process_response(self, request: Request, response: Response) -> Response:
+        robots = for_robots_txt(request)
+        limit = MAX_BYTES + 1 if robots else self.max_bytes  # one more: a cut one shows
         try:
-            return super().process_response(request, response)
-        except IgnoreRequest as error:  # DOWNLOAD_MAXSIZE is all that it ignores for
-            raise DecompressedTooLarge(str(error)) from error
+            body = plain(response.body, response.headers.getlist("Content-Encoding"), max_bytes=limit, cut=robots)
+        except Bomb as bomb:
+            raise DecompressedTooLarge(str(bomb)) from bomb
+        headers = Headers(response.headers)
+        headers.pop("Content-Encoding", None)
+        kind = responsetypes.from_args(headers=headers, url=response.url, body=body)
+        return response.replace(cls=kind, headers=headers, body=body)
 
 
 class ReplayMiddleware:
-    """Answers from the WARC what an earlier run of the same crawl has fetched; nothing is asked for twice."""
+    """Answers what an earlier run of the same crawl has fetched, or tried in vain for good; nothing is asked for twice.
+
+    What that run would have tried again is asked for, and the tries that it made count.
+    """
 
     def __init__(self, parts: Parts) -> None:
-        self.replay = parts.replay
+        self.tries = parts.tries
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ReplayMiddleware:
         return cls(parts_of(crawler))
 
     def process_request(self, request: Request) -> Response | None:
-        stored = self.replay.get(request.url)
-        if stored is None or request.method != "GET":
+        earlier = self.tries.earlier(request.url)
+        spent = request.meta["retry_times"] = self.tries.spent(request.url)
+        # A body that is cut off is worth another try; of the last one it is kept as it is.
+        request.meta["download_fail_on_dataloss"] = spent < self.tries.retries
+        if earlier is None:
             return None
-        headers: dict[str, list[str]] = {}
-        for name, value in stored.headers:
-            headers.setdefault(name, []).append(value)
-        kind = responsetypes.from_args(headers={k.encode(): v[0].encode() for k, v in headers.items()}, url=stored.url)
-        return kind(stored.url, status=stored.status, headers=headers, body=stored.body, flags=[REPLAYED])
+        if not isinstance(earlier, Stored):
+            raise FailedBefore(earlier)
+        request.meta["retry_times"] = self.tries.retries
+        request.meta["stored"] = earlier
+        pairs, body = earlier.read()
+        headers = Headers()
+        for name, value in pairs:
+            headers.appendlist(name, value)
+        kind = responsetypes.from_args(headers=headers, url=earlier.url, body=body)
+        return kind(earlier.url, status=earlier.status, headers=headers, body=body, flags=[REPLAYED])
+
+
+class PauseMiddleware:
+    """Leaves a host alone for as long as its Retry-After says, but no longer than max_crawl_delay_s."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.max_s = parts.config.max_crawl_delay_s
+        self.until: dict[str, float] = {}
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> PauseMiddleware:
+        return cls(parts_of(crawler))
+
+    async def process_request(self, request: Request) -> None:
+        netloc = urlsplit(request.url).netloc
+        while (left := self.until.get(netloc, 0.0) - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+
+    def process_response(self, request: Request, response: Response) -> Response:
+        if response.status in (429, 503) and REPLAYED not in response.flags:
+            asked = min(wait_s(response.headers.get("Retry-After")), self.max_s)
+            netloc = urlsplit(request.url).netloc
+            self.until[netloc] = max(self.until.get(netloc, 0.0), time.monotonic() + asked)
+        return response
 
 
 class WarcMiddleware:
-    """Nearest to the network: writes what was sent and received, before decompression and redirects."""
+    """Nearest to the network: writes down what was sent and received, before decoding and redirects, and what failed."""
 
-    def __init__(self, parts: Parts) -> None:
-        self.files, self.replay, self.ledger = parts.warc, parts.replay, parts.ledger
-        self.proxied = bool(parts.config.proxy)
+    def __init__(self, parts: Parts, crawler: Crawler) -> None:
+        self.parts = parts
+        self.again = tuple(load_object(name) for name in crawler.settings.getlist("RETRY_EXCEPTIONS"))
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> WarcMiddleware:
-        return cls(parts_of(crawler))
+        return cls(parts_of(crawler), crawler)
 
     def process_response(self, request: Request, response: Response) -> Response:
+        visit, tries = visit_of(request), self.parts.tries
         if REPLAYED in response.flags:
-            stored: Stored = self.replay[request.url]
-            file, offset = stored.file, stored.offset
+            stored: Stored = request.meta["stored"]
+            answer = _answer(request, response, stored.file, stored.offset, stored.truncated)
         else:
-            file, offset = self._write(request, response)
-        self.ledger.answered(visit_of(request), _answer(response, file, offset))
+            truncated = next((word for flag, word in TRUNCATED.items() if flag in response.flags), "")
+            answer = _answer(request, response, *self.parts.warc.write(self._exchange(request, response)), truncated)
+            tries.answered(request.url, response.status, response.headers.get("Retry-After"))
+        if response.status in RETRY_STATUSES and not tries.passing(
+            response.status, response.headers.get("Retry-After")
+        ):
+            request.meta["dont_retry"] = True  # it wants to be left alone for longer than we wait
+        self.parts.ledger.answered(visit, answer)
         return response
 
-    def _write(self, request: Request, response: Response) -> tuple[str, int]:
+    def process_exception(self, request: Request, exception: Exception) -> None:
+        again = isinstance(exception, self.again)
+        if again or isinstance(exception, (StopDownload, DownloadCancelledError)):
+            self.parts.tries.failed(request.url, cause_of(exception, self.parts.config), again=again)
+
+    def _exchange(self, request: Request, response: Response) -> Exchange:
         parts = urlsplit(request.url)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return self.files.write(
+        return Exchange(
             request.url,
-            request_line=f"{request.method} {target} HTTP/1.1",
-            request_headers=[("Host", parts.netloc), *_pairs(request.headers)],
+            request_line=f"{request.method} {target} HTTP/1.1".encode("utf-8", "replace"),
+            request_headers=[(b"Host", parts.netloc.encode("utf-8", "replace")), *_pairs(request.headers)],
             status_line=_status_line(response.status),
             headers=_pairs(response.headers),
             body=response.body,
-            ip=str(response.ip_address) if response.ip_address and not self.proxied else None,
+            ip=str(response.ip_address) if response.ip_address and not self.parts.config.proxy else None,
+            truncated=next((word for flag, word in TRUNCATED.items() if flag in response.flags), ""),
         )
 
 
-def _answer(response: Response, file: str, offset: int) -> Answer:
+def _answer(request: Request, response: Response, file: str, offset: int, truncated: str) -> Answer:
+    location = _location(response) if response.status in REDIRECTS else None
+    target = None
+    if location is not None:
+        try:
+            target = urljoin(request.url, safe_url_string(response.headers["Location"] or b""))
+        except ValueError:
+            target = None
+    return Answer(response.status, len(response.body), file, offset, location, target, truncated)
+
+
+def _location(response: Response) -> str | None:
     header = response.headers.get("Location")
-    location = header.decode("latin-1") if response.status in REDIRECTS and header else None
-    target = None if location is None else response.urljoin(location)
-    return Answer(response.status, len(response.body), file, offset, location, target)
-
-
-def _pairs(headers: Headers) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, values in headers.items() for value in values]
-
-
-def _status_line(status: int) -> str:
+    if not header:
+        return None
     try:
-        return f"{status} {HTTPStatus(status).phrase}"
+        return header.decode("utf-8")
+    except UnicodeDecodeError:
+        return header.decode("latin-1")
+
+
+def _pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, values in headers.items() for value in values]
+
+
+def _status_line(status: int) -> bytes:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}".encode()
     except ValueError:
-        return f"{status} Unknown"
+        return f"{status} Unknown".encode()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 Outcome = Literal[
     "fetched",
+    "robots_file",
     "redirect",
     "http_error",
     "robots",
@@ -24,10 +25,13 @@ Outcome = Literal[
     "timeout",
     "failed",
     "bad_url",
+    "url_too_long",
+    "equivalent",
 ]
 
 OUTCOMES: dict[Outcome, str] = {
     "fetched": "a page, stored in the WARC",
+    "robots_file": "a host's robots.txt, stored in the WARC; no page",
     "redirect": "an answer that points elsewhere, stored in the WARC",
     "http_error": "another HTTP status, stored in the WARC",
     "robots": "forbidden by robots.txt",
@@ -42,9 +46,13 @@ OUTCOMES: dict[Outcome, str] = {
     "redirect_loop": "more redirects than a chain may have",
     "timeout": "no whole answer in timeout_s",
     "failed": "no connection, or a broken one",
-    "bad_url": "not a URL that can be fetched",
+    "bad_url": "not a URL that can be fetched, or one that names a user",
+    "url_too_long": "more characters than a URL may have",
+    "equivalent": "the same as another URL but for the order of its query or its escapes; the note names that one",
 }
 
+MAX_NOTE_CHARS = 1_000
+MAX_STATUS = 2**31 - 1
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -57,6 +65,15 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
+class Cause:
+    """Why a request brought no whole answer, as the fetch log says it."""
+
+    outcome: Outcome
+    note: str = ""
+    status: int | None = None
+
+
+@dataclass(frozen=True)
 class Visit:
     """A URL that is to be fetched, and how the crawl came to it.
 
@@ -64,12 +81,14 @@ class Visit:
         depth: links away from a seed; None for robots.txt.
         referrer: the page with the link; None for a seed and for robots.txt.
         chain: URLs whose redirects led here, the first one first.
+        robots: it is a host's robots.txt, asked for before its pages.
     """
 
     url: str
     depth: int | None = None
     referrer: str | None = None
     chain: tuple[str, ...] = ()
+    robots: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,8 @@ class Answer:
         bytes: of the body as it was received, content encoding included.
         warc_file, warc_offset: where its record begins; the offset in bytes.
         location: the Location header of a redirect; None for any other answer.
-        target: the URL that `location` means, seen from the visited one.
+        target: the URL that `location` means, seen from the visited one; None if it means none.
+        truncated: why the body is not whole; "" where it is.
     """
 
     status: int
@@ -89,6 +109,7 @@ class Answer:
     warc_offset: int
     location: str | None = None
     target: str | None = None
+    truncated: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,7 +135,7 @@ def fate_without_page(visit: Visit, outcome: Outcome, note: str = "", *, status:
 
 
 def fate_of_answer(visit: Visit, answer: Answer) -> Fate:
-    """The fate, as of now, of a URL that was answered: `fetched`, `redirect`, `redirect_loop` or `http_error`.
+    """The fate, as of now, of a URL that was answered: `fetched`, `robots_file`, `redirect`, `redirect_loop`, `http_error`.
 
     A redirect back into its own chain is a loop, however short the chain is.
     """
@@ -123,7 +144,8 @@ def fate_of_answer(visit: Visit, answer: Answer) -> Fate:
         outcome = "redirect_loop" if answer.target in (*visit.chain, visit.url) else "redirect"
         note = answer.location
     elif answer.status == 200:
-        outcome, note = "fetched", ""
+        outcome = "robots_file" if visit.robots else "fetched"
+        note = f"cut off ({answer.truncated})" if answer.truncated else ""
     else:
         outcome, note = "http_error", f"HTTP {answer.status}"
     return _fate(visit, outcome, note, answer.status, answer.warc_file, answer.warc_offset, answer.bytes)
@@ -138,6 +160,20 @@ def _fate(
     offset: int | None,
     size: int | None,
 ) -> Fate:
-    host = urlsplit(visit.url).hostname or ""
     now = datetime.now(UTC)
-    return Fate(visit.url, host, outcome, note, status, visit.depth, visit.referrer, now, file, offset, size)
+    status = status if status is None or abs(status) <= MAX_STATUS else None  # what an HTTP status never is
+    url, referrer, note = clean(visit.url), visit.referrer and clean(visit.referrer), clean(note)[:MAX_NOTE_CHARS]
+    return Fate(url, host_of(visit.url), outcome, note, status, visit.depth, referrer, now, file, offset, size)
+
+
+def host_of(url: str) -> str:
+    """The host of a URL in lower case, without its port; "" where there is none, or no telling."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def clean(text: str) -> str:
+    """A text that UTF-8 can hold: half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")

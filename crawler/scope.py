@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from crawler.config import CrawlConfig
+from crawler.outcomes import host_of
 
 SCHEMES = ("http", "https")
 
@@ -39,7 +40,7 @@ class Scope:
 
 def scope_of(config: CrawlConfig, seeds: Sequence[str]) -> Scope:
     """The scope that `[crawl]` describes: its hosts, or the hosts of the seeds."""
-    hosts = {h.lower() for h in config.hosts} or {urlsplit(s).hostname or "" for s in seeds}
+    hosts = {h.lower() for h in config.hosts} or {host_of(s) for s in seeds}
     return Scope(frozenset(hosts), tuple(config.path_prefixes))
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from crawler import process
 from crawler.config import CrawlConfig
+from crawler.fetch_log import reasons
+from crawler.links import resolved
 from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import StepError, UsageError
@@ -22,7 +22,9 @@ from pipeline.core.files import write_json
 from pipeline.core.recipe import Recipe
 from pipeline.core.step import ShardResult, Task
 
-VERSION = 1
+VERSION = 2
+TRIES = "fetch/tries.jsonl"  # what the crawling process keeps of tries that brought no answer
+FORBIDDEN = ("robots", "robots_unreachable", "crawl_delay_too_long")
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,11 @@ def read_seeds(seeds: list[str], base: Path = Path()) -> list[str]:
         else:
             urls.append(seed)
     for url in urls:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        link = resolved(url, "")
+        if link is None:
             raise UsageError(f"crawl.seeds: {url!r} is neither an http(s) URL nor a file with URLs.")
+        if link.outcome is not None:
+            raise UsageError(f"crawl.seeds: {url!r} is no URL that can be fetched: {link.note}.")
     if not urls:
         raise UsageError("crawl.seeds: no seeds. Give URLs, or files with a URL a line.")
     return list(dict.fromkeys(urls))
@@ -83,6 +87,7 @@ def crawl(config: CrawlConfig, bench: Bench, *, base: Path = Path()) -> Dataset:
     task = Task(0, {}, CrawlArgs(config, tuple(seeds)))
     extra = {"kind": "warc", "seeds": seeds}
     made = bench.step("crawl", {**params, "seeds": seeds}, VERSION, [], [task], crawl_seeds, extra=extra)
+    (made.dir / TRIES).unlink(missing_ok=True)  # of use only while the crawl could be cut short
     outcomes: Mapping[str, int] = made.counts["outcomes"]
     bench.told(Said("crawl", ", ".join(f"{n:,} {k}" for k, n in sorted(outcomes.items()))))
     return made
@@ -92,44 +97,44 @@ def crawl_seeds(task: Task[CrawlArgs]) -> ShardResult:
     """`warc/*.warc.gz` and `fetch/00000`: the whole crawl, in a process of its own that ends with this one."""
     config = task.args.config
     write_json(task.out / "crawl.json", {"config": asdict(config), "seeds": list(task.args.seeds)})
-    command = [sys.executable, "-m", "crawler.worker", str(task.out)]
-    result: dict[str, Any] | None = None
-    environment = dict(os.environ)
-    if config.proxy:  # Scrapy takes it from here for every request, robots.txt included
-        environment |= {"http_proxy": config.proxy, "https_proxy": config.proxy, "no_proxy": ""}
+    result: dict[str, Any] = {}
     with (
         tempfile.TemporaryFile("w+") as errors,  # a pipe that nobody reads yet would fill up and stop the crawl
         subprocess.Popen(
-            command,
+            process.command(task.out),
             text=True,
-            env=environment,
+            env=process.environment(proxy=config.proxy),
             stdin=subprocess.PIPE,  # never written to: its end tells the crawling process that this one is gone
             stdout=subprocess.PIPE,
             stderr=errors,
-        ) as process,
+        ) as running,
     ):
-        assert process.stdout is not None
+        assert running.stdout is not None
         try:
-            for line in process.stdout:
+            for line in running.stdout:
                 record = json.loads(line)
-                if "outcomes" in record:
-                    result = record
-                else:
+                if "pages" in record:
                     task.tell(pages=record["pages"], known=record["known"])
+                else:
+                    result = record
         except BaseException:
-            process.kill()
+            running.kill()
             raise
-        process.wait()
+        running.wait()
         errors.seek(0)
         problem = errors.read().strip()
-    if process.returncode or result is None:
-        last = problem.splitlines()[-1] if problem else f"exit code {process.returncode}"
-        raise StepError(f"the crawling process failed: {last}")
+    if "failed" in result:
+        raise StepError(result["failed"])
+    if running.returncode or "outcomes" not in result:
+        last = problem.splitlines()[-1] if problem else f"exit code {running.returncode}"
+        raise StepError(f"the crawling process failed: {last}. The same command goes on from there.")
     outcomes: dict[str, int] = result["outcomes"]
     fetched = task.file("fetch")
     if not outcomes.get("fetched"):
         met = ", ".join(f"{n} {k}" for k, n in sorted(outcomes.items())) or "nothing"
-        raise StepError(f"not one page could be fetched ({met}). See {fetched}.")
+        said = reasons([fetched], FORBIDDEN) or reasons([fetched], sorted(set(outcomes) - {"robots_file"}))
+        more = f" and {len(said) - 3:,} more reasons" if len(said) > 3 else ""
+        raise StepError(f"not one page could be fetched: {'; '.join(said[:3])}{more} ({met}). See {fetched}.")
     outputs: dict[Path, int | None] = dict.fromkeys(sorted((task.out / "warc").glob("*.warc.gz")))
     outputs[fetched] = sum(outcomes.values())
     return ShardResult(outputs, {"outcomes": outcomes, "responses": result["responses"]})

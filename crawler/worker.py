@@ -1,4 +1,5 @@
-"""The crawling process: `python -m crawler.worker FOLDER`. It reads `crawl.json` there and prints progress as JSON.
+"""The crawling process: `python -P -m crawler.worker FOLDER [PARENT]`. It reads `crawl.json` there and prints JSON lines:
+progress, and at the end what became of the URLs, or why it gave up.
 
 A process of its own, because Twisted's reactor can be started only once, and so that a crash leaves the caller whole.
 """
@@ -8,29 +9,33 @@ from __future__ import annotations
 import json
 import logging
 import os
-import stat
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from scrapy import signals
 from scrapy.crawler import CrawlerProcess
 from scrapy.exceptions import StopDownload
 from scrapy.http import Headers, Request
 
+from crawler import chunks
 from crawler.bridge import Parts, for_robots_txt
 from crawler.budget import Budget
 from crawler.config import CrawlConfig
 from crawler.fetch_log import FetchLog, seal
 from crawler.ledger import Ledger
+from crawler.process import end_with_parent, hold
+from crawler.robots import MAX_BYTES
 from crawler.scope import scope_of
 from crawler.spider import CrawlSpider
-from crawler.warc import Stored, WarcFiles, repair, stored_responses, warc_info
+from crawler.stored import mend
+from crawler.tries import RETRY_STATUSES, Tries
+from crawler.warc import WarcFiles, warc_info
+from pipeline.core.errors import WinnowError
 from pipeline.core.files import read_json
 
-STDIN = 0
+TABLE, LINES, TRIES = "fetch/00000.parquet", "fetch/log.jsonl", "fetch/tries.jsonl"
 
 
 def settings(config: CrawlConfig) -> dict[str, Any]:
@@ -50,7 +55,10 @@ def settings(config: CrawlConfig) -> dict[str, Any]:
         "DOWNLOAD_MAXSIZE": config.max_page_bytes,
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_VERIFY_CERTIFICATES": True,
+        "DUPEFILTER_CLASS": "crawler.duplicates.Duplicates",
+        "URLLENGTH_LIMIT": 0,  # the spider says so of a URL that is too long; Scrapy would drop it without a word
         "RETRY_TIMES": config.retries,
+        "RETRY_HTTP_CODES": sorted(RETRY_STATUSES),
         "REDIRECT_MAX_TIMES": 5,
         "METAREFRESH_ENABLED": False,
         "COOKIES_ENABLED": False,
@@ -70,9 +78,10 @@ def settings(config: CrawlConfig) -> dict[str, Any]:
             "crawler.middleware.ScopeMiddleware": 50,
             "crawler.middleware.RobotsMiddleware": 100,
             "crawler.middleware.LimitMiddleware": 110,
-            "crawler.middleware.TypedCompressionMiddleware": 590,  # where Scrapy has its own
+            "crawler.middleware.DecodingMiddleware": 590,  # where Scrapy has its own
             "crawler.middleware.TypedRedirectMiddleware": 600,
             "crawler.middleware.ReplayMiddleware": 940,
+            "crawler.middleware.PauseMiddleware": 945,
             "crawler.middleware.WarcMiddleware": 950,
         },
         "DEFAULT_REQUEST_HEADERS": {"Accept": "text/html,application/xhtml+xml,text/plain;q=0.8,*/*;q=0.1"},
@@ -85,32 +94,37 @@ def crawl(folder: Path) -> dict[str, Any]:
     """Run (or go on with) the crawl of `folder/crawl.json`.
 
     Returns: how many URLs met each outcome, and how many responses the WARC files hold.
+    Raises: UsageError if another process crawls into the folder.
     """
+    hold(folder)
     given = read_json(folder / "crawl.json")
     config = CrawlConfig(**given["config"])
-    repair(folder / "warc")
-    replay: dict[str, Stored] = {}
-    stored = 0
-    for response in stored_responses(folder / "warc"):
-        replay[response.url] = response
-        stored += 1
     seeds: list[str] = given["seeds"]
+    stored = mend(folder / "warc")
+    if (folder / TABLE).exists() and not any(s.status == 200 and not s.url.endswith("/robots.txt") for s in stored):
+        # A crawl that came to its end without a page has failed: nothing of it is final.
+        for path in (*{s.path for s in stored}, folder / TABLE, folder / TRIES):
+            path.unlink(missing_ok=True)
+        stored = []
     budget = Budget(config.max_pages, config.max_pages_per_host)
-    log = FetchLog(folder / "fetch" / "log.jsonl")
+    log = FetchLog(folder / LINES, give_up=give_up)
+    tries = Tries(folder / TRIES, stored, retries=config.retries, max_wait_s=config.max_crawl_delay_s, give_up=give_up)
+    info = warc_info(config.agent)
     parts = Parts(
         config,
         tuple(seeds),
         scope=scope_of(config, seeds),
         budget=budget,
         ledger=Ledger(log, budget),
-        warc=WarcFiles(folder / "warc", max_bytes=config.warc_bytes, info=warc_info(config.agent)),
-        replay=replay,
+        warc=WarcFiles(folder / "warc", max_bytes=config.warc_bytes, info=info, give_up=give_up),
+        tries=tries,
     )
     _run(parts)
     parts.warc.close()
+    tries.close()
     log.close()
-    outcomes = seal(log.path, folder / "fetch" / "00000.parquet")
-    return {"outcomes": outcomes, "responses": parts.warc.written + stored}
+    outcomes = seal(log.path, folder / TABLE)
+    return {"outcomes": outcomes, "responses": parts.warc.written + len(stored)}
 
 
 def _run(parts: Parts) -> None:
@@ -130,27 +144,23 @@ def _run(parts: Parts) -> None:
         if kind and kind not in parts.config.content_types and not for_robots_txt(request):
             raise StopDownload(fail=True)
 
+    def check_size(data: bytes, request: Request, **_: object) -> None:
+        if for_robots_txt(request):
+            request.meta["received"] = request.meta.get("received", 0) + len(data)
+            if request.meta["received"] > MAX_BYTES:
+                raise StopDownload(fail=False)
+
     made.signals.connect(tell, signals.response_received)
     made.signals.connect(check_type, signals.headers_received)
+    made.signals.connect(check_size, signals.bytes_received)
     process.crawl(made, parts=parts)
     process.start()
 
 
-def end_with_parent() -> None:
-    """End this process when the one that started it is gone, however that ended.
-
-    The parent holds the other end of the pipe that is our standard input and never writes to it: the end of that file
-    means that the parent is dead. Then nobody waits for this crawl, and a second one may soon go on with its files. All
-    that was fetched is written already; a record that is not whole yet is cut off by the next run. Started by hand, with
-    no pipe, the process lives on its own.
-    """
-    if stat.S_ISFIFO(os.fstat(STDIN).st_mode):
-        threading.Thread(target=_end_after_stdin, daemon=True).start()
-
-
-def _end_after_stdin() -> None:
-    while os.read(STDIN, 1):  # not sys.stdin: a thread that holds its lock would trouble the interpreter's own end
-        pass
+def give_up(error: OSError) -> NoReturn:
+    """End at once: what cannot be written down must not be fetched. All that was written before is good."""
+    where = f": {error.filename}" if error.filename else ""
+    _print({"failed": f"{error.strerror or error}{where}. The same command goes on from here."})
     os._exit(1)
 
 
@@ -158,7 +168,18 @@ def _print(record: dict[str, Any]) -> None:
     print(json.dumps(record), flush=True)
 
 
+def main(folder: Path, parent: int | None) -> None:
+    end_with_parent(parent)
+    chunks.install()
+    logging.getLogger("scrapy").setLevel(logging.CRITICAL)
+    try:
+        _print(crawl(folder))
+    except WinnowError as error:
+        _print({"failed": str(error)})
+        sys.exit(1)
+    except OSError as error:
+        give_up(error)
+
+
 if __name__ == "__main__":
-    end_with_parent()
-    logging.getLogger("scrapy").setLevel(logging.ERROR)
-    _print(crawl(Path(sys.argv[1])))
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from crawler.links import forms_of
 from pipeline.core.answers import ABSENT
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError
@@ -112,9 +113,12 @@ def explain(run: Run, target: str) -> Explanation:
 
     Raises: UsageError if the run never met it; names similar URLs.
     """
-    fetch = _fetch(run, target)
-    documents = tuple(_life(run, doc_id) for doc_id in _captures(run, target))
-    if fetch is None and not documents:
+    for form in forms_of(target):  # as it stands in a page, and as the crawl wrote it down
+        fetch = _fetch(run, form)
+        documents = tuple(_life(run, doc_id) for doc_id in _captures(run, form))
+        if fetch is not None or documents:
+            break
+    else:
         raise UsageError(f"{target}: this run never met it.{_similar(run, target)}")
     return Explanation(target, fetch, documents, _verdict(fetch, documents))
 
