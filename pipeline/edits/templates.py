@@ -15,7 +15,7 @@ _LINE = re.compile(r"[^\n]*\S[^\n]*\n?")
 
 def _lines(doc: Doc) -> Iterator[tuple[int, int, bytes]]:
     for m in _LINE.finditer(doc.text):
-        yield m.start(), m.end(), " ".join(m[0].split()).encode()
+        yield m.start(), m.end(), " ".join(m[0].split()).encode("utf-8", "replace")
 
 
 _PARAGRAPH = re.compile(r"[^\S\n]*\S(?:[^\n]|\n(?![^\S\n]*(?:\n|\Z)))*(?:\n\s*)?")
@@ -24,14 +24,14 @@ _PARAGRAPH = re.compile(r"[^\S\n]*\S(?:[^\n]|\n(?![^\S\n]*(?:\n|\Z)))*(?:\n\s*)?
 def _paragraphs(doc: Doc) -> Iterator[tuple[int, int, bytes]]:
     """Parts between blank lines, with the white space after them."""
     for m in _PARAGRAPH.finditer(doc.text):
-        yield m.start(), m.end(), " ".join(m[0].split()).encode()
+        yield m.start(), m.end(), " ".join(m[0].split()).encode("utf-8", "replace")
 
 
 def host_lines(doc: Doc, **_: Any) -> Iterator[tuple[bytes, bytes]]:
     """Every line of a document, white space folded, in the group of its host; nothing where the host is unknown."""
     if doc.host:
         for _start, _end, line in _lines(doc):
-            yield doc.host.encode(), line
+            yield doc.host.encode("utf-8", "replace"), line
 
 
 @edit("host_templates", keys=host_lines)
@@ -47,7 +47,7 @@ def host_templates(
     """
     if not common:
         return
-    host = doc.host.encode()
+    host = doc.host.encode("utf-8", "replace")
     for start, end, line in _lines(doc):
         if common_key(host, line) in common:
             yield Span(start, end, "template")
@@ -92,7 +92,7 @@ def _parts(doc: Doc, unit: str) -> Iterator[tuple[int, int, bytes]]:
 def shared_parts(doc: Doc, *, unit: str, scope: str, min_chars: int, **_: Any) -> Iterator[tuple[bytes, bytes]]:
     """Every line or paragraph of at least `min_chars` characters, white space folded; in the group of the document's host,
     or in one for all."""
-    group = doc.host.encode() if scope == "host" else b""
+    group = doc.host.encode("utf-8", "replace") if scope == "host" else b""
     if scope == "host" and not doc.host:
         return
     for _start, _end, part in _parts(doc, unit):
@@ -124,7 +124,7 @@ def shared_text(
     """
     if not common:
         return
-    group = doc.host.encode() if scope == "host" else b""
+    group = doc.host.encode("utf-8", "replace") if scope == "host" else b""
     for start, end, part in _parts(doc, unit):
         if len(part.decode()) >= min_chars and common_key(group, part) in common:
             yield Span(start, end, f"shared_{unit}")

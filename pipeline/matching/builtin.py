@@ -25,7 +25,7 @@ from pipeline.text.simhash import block_keys, simhashes
 def exact(doc: Doc) -> Iterator[bytes]:
     """One key: BLAKE2b-128 of the text in NFC, white space folded. Equal keys count as equal texts."""
     normal = " ".join(unicodedata.normalize("NFC", doc.text).split())
-    yield hashlib.blake2b(normal.encode(), digest_size=16).digest()
+    yield hashlib.blake2b(normal.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 # Parameters that say where a visitor came from, not what a page is
@@ -41,10 +41,10 @@ def url(doc: Doc) -> Iterator[bytes]:
     try:
         plain = canonicalize_url(url_query_cleaner(doc.url, _tracking(doc.url), remove=True, keep_fragments=False))
     except ValueError:  # no address that can be taken apart: equal to itself only
-        yield doc.url.encode()
+        yield doc.url.encode("utf-8", "replace")
         return
     path, mark, query = (plain.partition("://")[2] or plain).removeprefix("www.").partition("?")
-    yield (path.rstrip("/") + mark + query).encode()
+    yield (path.rstrip("/") + mark + query).encode("utf-8", "replace")
 
 
 def _tracking(address: str) -> list[str]:
