@@ -10,21 +10,36 @@ from pipeline.core.documents import Doc
 from pipeline.core.registry import common_key, edit
 from pipeline.core.spans import Span
 
-_LINE = re.compile(r"[^\n]*\S[^\n]*\n?")
+_BETWEEN = re.compile(
+    r"\n(?=[^\S\n]*(?:\n|\Z))\s*"
+)  # paragraphs: a line end before a blank line, and all white space from there
 
 
 def _lines(doc: Doc) -> Iterator[tuple[int, int, bytes]]:
-    for m in _LINE.finditer(doc.text):
-        yield m.start(), m.end(), " ".join(m[0].split()).encode("utf-8", "replace")
-
-
-_PARAGRAPH = re.compile(r"[^\S\n]*\S(?:[^\n]|\n(?![^\S\n]*(?:\n|\Z)))*(?:\n\s*)?")
+    """Lines with something on them, with their line ends; white space folded."""
+    at, size = 0, len(doc.text)
+    for line in doc.text.split("\n"):
+        words = line.split()
+        end = min(at + len(line) + 1, size)
+        if words:
+            yield at, end, _folded(words)
+        at = end
 
 
 def _paragraphs(doc: Doc) -> Iterator[tuple[int, int, bytes]]:
     """Parts between blank lines, with the white space after them."""
-    for m in _PARAGRAPH.finditer(doc.text):
-        yield m.start(), m.end(), " ".join(m[0].split()).encode("utf-8", "replace")
+    text = doc.text
+    blank = len(text) - len(text.lstrip())
+    at = text.rfind("\n", 0, blank) + 1
+    for end in [*(m.end() for m in _BETWEEN.finditer(text, blank)), len(text)]:
+        words = text[at:end].split()
+        if words:
+            yield at, end, _folded(words)
+        at = end
+
+
+def _folded(words: list[str]) -> bytes:
+    return " ".join(words).encode("utf-8", "replace")
 
 
 def host_lines(doc: Doc, **_: Any) -> Iterator[tuple[bytes, bytes]]:
