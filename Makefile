@@ -5,8 +5,9 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 SEEDS  ?=
 TEXTS  ?=
+FUZZ   ?= 2000
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check fuzz bench clean
 
 setup: $(STAMP)
 
@@ -28,6 +29,11 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# FUZZ examples for each fuzz test (the suite throws a few), kernels with bounds checks; the first run compiles those
+fuzz: $(STAMP)
+	WINNOW_FUZZ_EXAMPLES=$(FUZZ) NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.pytest_cache/numba-with-bounds-checks \
+	$(BIN)/python -m pytest -q -m fuzz
 
 # TEXTS=FILE.jsonl.zst for figures worth quoting; without it, the pages of the demo's garden
 bench: $(STAMP)

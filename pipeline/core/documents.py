@@ -178,7 +178,7 @@ class Doc:
     @cached_property
     def text_bytes(self) -> int:
         place = self.text_place
-        return len(self.text.encode()) if place is None else place[0].texts.size(place[1])
+        return len(self.text.encode("utf-8", "replace")) if place is None else place[0].texts.size(place[1])
 
     def with_text(self, text: str) -> Doc:
         """The same capture with another text; views and the language are those of the new object."""

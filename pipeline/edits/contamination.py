@@ -32,7 +32,9 @@ def cut_contamination(doc: Doc, *, sets: tuple[str, ...] = (), ngram: int = 13) 
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]), spans[-1][2])
         else:
             spans.append((at, end, gram))
+    chars = done = 0
     for at, end, gram in spans:
         low, high = int(w.start[at]), int(w.start[end - 1] + w.size[end - 1])
-        start = len(raw[:low].decode())
-        yield Span(start, start + len(raw[low:high].decode()), index.items_of([gram])[0])
+        start = chars + len(raw[done:low].decode())
+        chars, done = start + len(raw[low:high].decode()), high
+        yield Span(start, chars, index.items_of([gram])[0])

@@ -37,7 +37,7 @@ def c4_lines(doc: Doc, *, end_mark: bool = True) -> Iterator[Span]:
 
 
 _COUNTER = re.compile(
-    r"^\W*\d[\d.,]*\s*[kmb]?\s*(?:likes?|shares?|comments?|retweets?|reposts?|quotes?|bookmarks?|upvotes?|downvotes?|"
+    r"^\W*\d[\d.,]*\s*(?:[kmb]\s*)?(?:likes?|shares?|comments?|retweets?|reposts?|quotes?|bookmarks?|upvotes?|downvotes?|"
     r"downloads?|views?|followers?)\W*$",
     re.IGNORECASE,
 )

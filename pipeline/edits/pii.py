@@ -18,6 +18,7 @@ from pipeline.core.documents import Doc
 from pipeline.core.errors import RecipeError, did_you_mean
 from pipeline.core.registry import edit
 from pipeline.core.spans import Span
+from pipeline.edits.secrets import secrets
 from pipeline.text.kernels.chars import DIGIT, char_tables
 
 
@@ -227,39 +228,6 @@ def wallets(text: str) -> Iterator[Hit]:
             yield Hit(m.start(), m.end(), "crypto")
 
 
-# Keys and tokens whose form their issuers document
-_SECRETS = re.compile(
-    r"(?<![A-Za-z0-9_])(?:"
-    r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
-    r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{50,255}"  # GitHub
-    r"|glpat-[A-Za-z0-9_-]{20,}"  # GitLab
-    r"|xox[abeoprs]-[A-Za-z0-9-]{10,}"  # Slack
-    r"|AIza[0-9A-Za-z_-]{35}|ya29\.[0-9A-Za-z_-]{20,}"  # Google
-    r"|(?:sk|rk|pk)_(?:live|test)_[0-9A-Za-z]{16,}"  # Stripe
-    r"|sk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}"  # model providers
-    r"|npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,}|hf_[A-Za-z0-9]{30,}"  # package and model registries
-    r"|SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"  # SendGrid
-    r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"  # JSON web tokens (RFC 7519)
-    r")(?![A-Za-z0-9_])"
-    r"|-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[\s\S]*?-----END (?:[A-Z]+ )?PRIVATE KEY-----"  # RFC 7468
-)
-
-
-# One of these is in every secret, and in few texts
-_SECRET_MARKS = (
-    "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AIza", "ya29.", "_live_", "_test_",
-    "sk-", "npm_", "pypi-", "hf_", "SG.", "eyJ", "PRIVATE KEY",
-)  # fmt: skip
-
-
-def secrets(text: str) -> Iterator[Hit]:
-    """Access keys, tokens and private keys."""
-    if not any(mark in text for mark in _SECRET_MARKS):
-        return
-    for m in _SECRETS.finditer(text):
-        yield Hit(m.start(), m.end(), "secret")
-
-
 KINDS = ("email", "ip", "secret", "crypto", "iban", "card", "ssn", "phone")
 REGIONS = ("US", "GB", "DE", "FR", "IN", "BR", "AU", "IT", "ES", "CH", "SE", "DK")
 
@@ -268,14 +236,17 @@ def find(text: str, kinds: tuple[str, ...] = KINDS, regions: tuple[str, ...] = R
     """Everything of these kinds, in the order of the text, without overlaps: of two the earlier kind of KINDS wins."""
     few, many = digit_windows(text, 4), digit_windows(text, 6)
     finders: dict[str, Callable[[str], Iterator[Hit]]] = {
-        "email": emails, "ip": lambda t: ips(t, few), "secret": secrets, "crypto": wallets, "iban": lambda t: ibans(t, many),
-        "card": lambda t: cards(t, many), "ssn": lambda t: identities(t, many), "phone": lambda t: phones(t, regions, many),
+        "email": emails, "ip": lambda t: ips(t, few), "crypto": wallets, "iban": lambda t: ibans(t, many),
+        "secret": lambda t: (Hit(*span, "secret") for span in secrets(t)), "card": lambda t: cards(t, many),
+        "ssn": lambda t: identities(t, many), "phone": lambda t: phones(t, regions, many),
     }  # fmt: skip
     taken: list[Hit] = []
+    covered = bytearray(len(text))
     for kind in KINDS:
         if kind in kinds:
             for hit in finders[kind](text):
-                if all(hit.end <= t.start or hit.start >= t.end for t in taken):
+                if covered.find(1, hit.start, hit.end) < 0:
+                    covered[hit.start : hit.end] = b"\1" * (hit.end - hit.start)
                     taken.append(hit)
     return sorted(taken)
 

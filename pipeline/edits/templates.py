@@ -10,28 +10,43 @@ from pipeline.core.documents import Doc
 from pipeline.core.registry import common_key, edit
 from pipeline.core.spans import Span
 
-_LINE = re.compile(r"[^\n]*\S[^\n]*\n?")
+_BETWEEN = re.compile(
+    r"\n(?=[^\S\n]*(?:\n|\Z))\s*"
+)  # paragraphs: a line end before a blank line, and all white space from there
 
 
 def _lines(doc: Doc) -> Iterator[tuple[int, int, bytes]]:
-    for m in _LINE.finditer(doc.text):
-        yield m.start(), m.end(), " ".join(m[0].split()).encode()
-
-
-_PARAGRAPH = re.compile(r"[^\S\n]*\S(?:[^\n]|\n(?![^\S\n]*(?:\n|\Z)))*(?:\n\s*)?")
+    """Lines with something on them, with their line ends; white space folded."""
+    at, size = 0, len(doc.text)
+    for line in doc.text.split("\n"):
+        words = line.split()
+        end = min(at + len(line) + 1, size)
+        if words:
+            yield at, end, _folded(words)
+        at = end
 
 
 def _paragraphs(doc: Doc) -> Iterator[tuple[int, int, bytes]]:
     """Parts between blank lines, with the white space after them."""
-    for m in _PARAGRAPH.finditer(doc.text):
-        yield m.start(), m.end(), " ".join(m[0].split()).encode()
+    text = doc.text
+    blank = len(text) - len(text.lstrip())
+    at = text.rfind("\n", 0, blank) + 1
+    for end in [*(m.end() for m in _BETWEEN.finditer(text, blank)), len(text)]:
+        words = text[at:end].split()
+        if words:
+            yield at, end, _folded(words)
+        at = end
+
+
+def _folded(words: list[str]) -> bytes:
+    return " ".join(words).encode("utf-8", "replace")
 
 
 def host_lines(doc: Doc, **_: Any) -> Iterator[tuple[bytes, bytes]]:
     """Every line of a document, white space folded, in the group of its host; nothing where the host is unknown."""
     if doc.host:
         for _start, _end, line in _lines(doc):
-            yield doc.host.encode(), line
+            yield doc.host.encode("utf-8", "replace"), line
 
 
 @edit("host_templates", keys=host_lines)
@@ -47,7 +62,7 @@ def host_templates(
     """
     if not common:
         return
-    host = doc.host.encode()
+    host = doc.host.encode("utf-8", "replace")
     for start, end, line in _lines(doc):
         if common_key(host, line) in common:
             yield Span(start, end, "template")
@@ -92,7 +107,7 @@ def _parts(doc: Doc, unit: str) -> Iterator[tuple[int, int, bytes]]:
 def shared_parts(doc: Doc, *, unit: str, scope: str, min_chars: int, **_: Any) -> Iterator[tuple[bytes, bytes]]:
     """Every line or paragraph of at least `min_chars` characters, white space folded; in the group of the document's host,
     or in one for all."""
-    group = doc.host.encode() if scope == "host" else b""
+    group = doc.host.encode("utf-8", "replace") if scope == "host" else b""
     if scope == "host" and not doc.host:
         return
     for _start, _end, part in _parts(doc, unit):
@@ -124,7 +139,7 @@ def shared_text(
     """
     if not common:
         return
-    group = doc.host.encode() if scope == "host" else b""
+    group = doc.host.encode("utf-8", "replace") if scope == "host" else b""
     for start, end, part in _parts(doc, unit):
         if len(part.decode()) >= min_chars and common_key(group, part) in common:
             yield Span(start, end, f"shared_{unit}")

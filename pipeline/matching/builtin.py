@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import numpy as np
 import numpy.typing as npt
+import regex
 from w3lib.url import canonicalize_url, url_query_cleaner
 
 from pipeline.core.documents import Doc, texts_of
@@ -19,13 +21,31 @@ from pipeline.core.registry import match
 from pipeline.matching.kernels import minhash as k
 from pipeline.matching.kernels.copies import shared
 from pipeline.text.simhash import block_keys, simhashes
+from pipeline.text.urls import split_url
+
+_MARKS = regex.compile(r"[\p{Mn}\p{Mc}]{128}")
+_TWO_MARKS = regex.compile(r"[\p{Mn}\p{Mc}]{2}")
+
+
+def composed(text: str) -> str:
+    """A text in NFC; of more marks behind one another than any language writes, each 128 by themselves.
+
+    Unicode orders the marks behind a letter by their classes, and Python's way to do so takes the square of their number (UAX
+    #15 cuts such runs after 30: Stream-Safe Text Format).
+    """
+    if text.isascii():
+        return text
+    if not _TWO_MARKS.search(text[::64]):  # every run of so many has two of these characters
+        return unicodedata.normalize("NFC", text)
+    edges = [0, *(m.end() for m in _MARKS.finditer(text)), len(text)]
+    return "".join(unicodedata.normalize("NFC", text[a:b]) for a, b in itertools.pairwise(edges))
 
 
 @match("exact", reason="exact_copy")
 def exact(doc: Doc) -> Iterator[bytes]:
     """One key: BLAKE2b-128 of the text in NFC, white space folded. Equal keys count as equal texts."""
-    normal = " ".join(unicodedata.normalize("NFC", doc.text).split())
-    yield hashlib.blake2b(normal.encode(), digest_size=16).digest()
+    normal = " ".join(composed(doc.text).split())
+    yield hashlib.blake2b(normal.encode("utf-8", "replace"), digest_size=16).digest()
 
 
 # Parameters that say where a visitor came from, not what a page is
@@ -41,14 +61,16 @@ def url(doc: Doc) -> Iterator[bytes]:
     try:
         plain = canonicalize_url(url_query_cleaner(doc.url, _tracking(doc.url), remove=True, keep_fragments=False))
     except ValueError:  # no address that can be taken apart: equal to itself only
-        yield doc.url.encode()
+        yield doc.url.encode("utf-8", "replace")
         return
     path, mark, query = (plain.partition("://")[2] or plain).removeprefix("www.").partition("?")
-    yield (path.rstrip("/") + mark + query).encode()
+    yield (path.rstrip("/") + mark + query).encode("utf-8", "replace")
 
 
 def _tracking(address: str) -> list[str]:
-    return [n for n, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True) if _TRACKERS.fullmatch(n)]
+    parts = split_url(address)
+    query = parse_qsl(parts.query, keep_blank_values=True) if parts is not None else []
+    return [n for n, _ in query if _TRACKERS.fullmatch(n)]
 
 
 def shingle_sets(

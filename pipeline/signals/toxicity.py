@@ -62,13 +62,14 @@ def adult_words(docs: list[Doc], *, words: str = "adult_en") -> Columns:
 def _passages(text: str) -> list[str]:
     parts = []
     for line in text.split("\n"):
-        while len(line) > PASSAGE_CHARS:
-            cut = line.rfind(" ", PASSAGE_CHARS // 2, PASSAGE_CHARS)
-            cut = cut if cut > 0 else PASSAGE_CHARS
-            parts.append(line[:cut])
-            line = line[cut:]
-        if line.strip():
-            parts.append(line)
+        at = 0
+        while len(line) - at > PASSAGE_CHARS:
+            cut = line.rfind(" ", at + PASSAGE_CHARS // 2, at + PASSAGE_CHARS)
+            cut = cut if cut > 0 else at + PASSAGE_CHARS
+            parts.append(line[at:cut])
+            at = cut
+        if (rest := line[at:]).strip():
+            parts.append(rest)
     return parts
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from pipeline.core.documents import Doc
 from pipeline.core.registry import signal
 from pipeline.text.lists import read_list
+from pipeline.text.urls import host_of
 
 _SPLIT = re.compile(r"[\W_]+")
+HOST_CHARS = 253  # that a name has in DNS (RFC 1035, section 3.1); the codec takes the square of a longer one's length
 
 
 def plain_host(host: str) -> str:
     """A host in lower case, ASCII (IDNA: `bücher.de` is `xn--bcher-kva.de`), without a trailing dot and port."""
     host = host.lower().rpartition("@")[2].split(":")[0].strip(".")
-    if host.isascii():
+    if host.isascii() or len(host) > HOST_CHARS:
         return host
     try:
         return host.encode("idna").decode()
@@ -34,16 +36,27 @@ def plain_address(url: str) -> str:
     return (plain_host(host).removeprefix("www.") + slash + path).rstrip("/")
 
 
-def _parents(name: str, mark: str) -> list[str]:
-    """a.b.c -> a.b.c, b.c (and c); a/b/c from the front, for mark '/'."""
-    parts = name.split(mark)
-    if mark == ".":
-        return [".".join(parts[i:]) for i in range(len(parts))]
-    return ["/".join(parts[:i]) for i in range(1, len(parts) + 1)]
+class Listed(NamedTuple):
+    """Names of lists. deepest: labels of a domain, or parts of a path, that one of them has at most."""
+
+    names: frozenset[str]
+    deepest: int
+
+
+def _has_domain(listed: Listed, host: str) -> bool:
+    """Whether a host or a domain above it (of a.b.c: b.c and c) is among names."""
+    parts = host.split(".")
+    return any(".".join(parts[i:]) in listed.names for i in range(max(len(parts) - listed.deepest, 0), len(parts)))
+
+
+def _has_path(listed: Listed, address: str) -> bool:
+    """Whether an address or a path above it (of a/b/c: a/b and a) is among names."""
+    parts = address.split("/")
+    return any("/".join(parts[:i]) in listed.names for i in range(1, min(len(parts), listed.deepest) + 1))
 
 
 @cache
-def _names(paths: tuple[str, ...], file: str) -> frozenset[str]:
+def _names(paths: tuple[str, ...], file: str) -> Listed:
     """Entries of list files; of a folder in UT1's layout the file `domains` or `urls`."""
     found: set[str] = set()
     for path in map(Path, paths):
@@ -52,7 +65,8 @@ def _names(paths: tuple[str, ...], file: str) -> frozenset[str]:
             continue
         for entry in read_list(str(each)):
             found.add(plain_host(entry.removeprefix("www.")) if file == "domains" else plain_address(entry))
-    return frozenset(found)
+    mark = "." if file == "domains" else "/"
+    return Listed(frozenset(found), max((name.count(mark) + 1 for name in found), default=0))
 
 
 @cache
@@ -100,12 +114,11 @@ def url_lists(
         words, soft_words, subwords: word lists, by name or path; "" for none.
         allow: domains (files or folders) that no list touches.
     """
-    host = plain_host(doc.host or urlsplit(doc.url).netloc)
-    parents = _parents(host, ".")
-    if allow and not _names(allow, "domains").isdisjoint(parents):
+    host = plain_host(doc.host or host_of(doc.url))
+    if allow and _has_domain(_names(allow, "domains"), host):
         return 0, 0, 0, 0, 0
-    on_domain = bool(domains) and not _names(domains, "domains").isdisjoint(parents)
-    on_list = bool(urls) and not _names(urls, "urls").isdisjoint(_parents(plain_address(doc.url), "/"))
+    on_domain = bool(domains) and _has_domain(_names(domains, "domains"), host)
+    on_list = bool(urls) and _has_path(_names(urls, "urls"), plain_address(doc.url))
     text = unquote(doc.url.split("://", 1)[-1]).lower()
     parts = set(_SPLIT.split(text))
     automaton = _automaton(subwords) if subwords else None
