@@ -82,7 +82,7 @@ def crawl(config: CrawlConfig, bench: Bench, *, base: Path = Path()) -> Dataset:
     params = {k: v for k, v in asdict(config).items() if k not in ("seeds", "proxy", "contact")}
     task = Task(0, {}, CrawlArgs(config, tuple(seeds)))
     extra = {"kind": "warc", "seeds": seeds}
-    made = bench.step("crawl", {**params, "seeds": seeds}, VERSION, [], [task], crawl_seeds, extra=extra)
+    made = bench.step("crawl", {**params, "seeds": seeds}, VERSION, [], [task], crawl_seeds, extra=extra, once=True)
     outcomes: Mapping[str, int] = made.counts["outcomes"]
     bench.told(Said("crawl", ", ".join(f"{n:,} {k}" for k, n in sorted(outcomes.items()))))
     return made
@@ -130,6 +130,7 @@ def crawl_seeds(task: Task[CrawlArgs]) -> ShardResult:
     if not outcomes.get("fetched"):
         met = ", ".join(f"{n} {k}" for k, n in sorted(outcomes.items())) or "nothing"
         raise StepError(f"not one page could be fetched ({met}). See {fetched}.")
-    outputs: dict[Path, int | None] = dict.fromkeys(sorted((task.out / "warc").glob("*.warc.gz")))
+    outputs: dict[Path, int | None] = {task.out / "crawl.json": None}
+    outputs |= dict.fromkeys(sorted((task.out / "warc").glob("*.warc.gz")))
     outputs[fetched] = sum(outcomes.values())
     return ShardResult(outputs, {"outcomes": outcomes, "responses": result["responses"]})

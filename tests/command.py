@@ -8,6 +8,7 @@ import sys
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app
+from pipeline.core.errors import WinnowError
 
 COMMAND = (sys.executable, "-m", "pipeline.cli.main")
 
@@ -22,3 +23,13 @@ def printed(*words: object) -> str:
     result = CliRunner().invoke(app, [str(w) for w in words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def within(*words: object) -> tuple[int, str]:
+    """The exit code of a command that runs in this process, and the error that it would print. A bug raises."""
+    result = CliRunner().invoke(app, [str(w) for w in words])
+    if isinstance(result.exception, WinnowError):
+        return result.exception.exit_code, str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output

@@ -11,6 +11,7 @@ import typer
 from pipeline.cli import look, make, models, operate
 from pipeline.cli.dedup import dedup_app
 from pipeline.core.errors import WinnowError
+from pipeline.core.imports import leave_working_folder
 
 app = typer.Typer(
     add_completion=False,
@@ -37,6 +38,7 @@ for name, command in COMMANDS.items():
 
 def run_cli() -> NoReturn:
     """Entry point: a WinnowError ends in one line on stderr and its exit code, Ctrl-C in 130."""
+    leave_working_folder()
     try:
         app()
     except WinnowError as error:
