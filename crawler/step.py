@@ -86,7 +86,7 @@ def crawl(config: CrawlConfig, bench: Bench, *, base: Path = Path()) -> Dataset:
     params = {k: v for k, v in asdict(config).items() if k not in ("seeds", "proxy", "contact")}
     task = Task(0, {}, CrawlArgs(config, tuple(seeds)))
     extra = {"kind": "warc", "seeds": seeds}
-    made = bench.step("crawl", {**params, "seeds": seeds}, VERSION, [], [task], crawl_seeds, extra=extra)
+    made = bench.step("crawl", {**params, "seeds": seeds}, VERSION, [], [task], crawl_seeds, extra=extra, once=True)
     (made.dir / TRIES).unlink(missing_ok=True)  # of use only while the crawl could be cut short
     outcomes: Mapping[str, int] = made.counts["outcomes"]
     bench.told(Said("crawl", ", ".join(f"{n:,} {k}" for k, n in sorted(outcomes.items()))))
@@ -135,6 +135,7 @@ def crawl_seeds(task: Task[CrawlArgs]) -> ShardResult:
         said = reasons([fetched], FORBIDDEN) or reasons([fetched], sorted(set(outcomes) - {"robots_file"}))
         more = f" and {len(said) - 3:,} more reasons" if len(said) > 3 else ""
         raise StepError(f"not one page could be fetched: {'; '.join(said[:3])}{more} ({met}). See {fetched}.")
-    outputs: dict[Path, int | None] = dict.fromkeys(sorted((task.out / "warc").glob("*.warc.gz")))
+    outputs: dict[Path, int | None] = {task.out / "crawl.json": None}
+    outputs |= dict.fromkeys(sorted((task.out / "warc").glob("*.warc.gz")))
     outputs[fetched] = sum(outcomes.values())
     return ShardResult(outputs, {"outcomes": outcomes, "responses": result["responses"]})

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typer.testing import CliRunner
 
 from pipeline.cli.main import app, run_cli
+from pipeline.core.errors import WinnowError
 
 COMMAND = (sys.executable, "-m", "pipeline.cli.main")
 
@@ -62,3 +63,13 @@ def typed(*words: object, encoding: str = "utf-8") -> Typed:
     assert isinstance(code, int)
     found = [stream.buffer.getvalue() for stream in streams]
     return Typed(code, *found)
+
+
+def within(*words: object) -> tuple[int, str]:
+    """The exit code of a command that runs in this process, and the error that it would print. A bug raises."""
+    result = CliRunner().invoke(app, [str(w) for w in words])
+    if isinstance(result.exception, WinnowError):
+        return result.exception.exit_code, str(result.exception)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output

@@ -7,15 +7,19 @@
     mds        MosaicML streaming, through its own library: a row as "tokens"
     litdata    Lightning's litdata, through its own library: ids for its TokensLoader
 
+An export is a step like any other: it has a manifest, goes on after a kill, and what is damaged in it is written again.
 The first three have whole documents, in the shuffled order and as often as the mixture has them; the others have rows.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,38 +28,68 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.core.dataset import Dataset
+from pipeline.core.bench import Bench
+from pipeline.core.dataset import Dataset, Source
 from pipeline.core.errors import UsageError
 from pipeline.core.files import atomic, parquet_options, write_bytes
+from pipeline.core.step import ShardResult, Task
 from tokenize_stage.config import SPLITS
-from tokenize_stage.gather import Gathered, documents_of
+from tokenize_stage.gather import Gathered, documents_of, packed_from
 
+VERSION = 1
 Ids = npt.NDArray[Any]
 ROWS_PER_FILE = 1_000_000
 MEGATRON_TYPES = {2: (8, "<u2"), 4: (4, "<i4")}  # code and type by size: indexed_dataset.py, DType
 
 
-def export(tokens: Dataset, form: str, out: Path) -> dict[str, Any]:
-    """Write a tokenize step in another format.
+@dataclass(frozen=True)
+class ExportArgs:
+    tokens: Dataset
+    form: str
+
+
+def export(tokens: Dataset, form: str, out: Path, bench: Bench | None = None) -> dict[str, Any]:
+    """Write a tokenize step in another format. What is written already is found.
 
     Args:
         form: one of FORMATS.
-        out: a folder that is empty or not there.
+        out: a folder that is empty, not there, or holds this export.
+        bench: with `out` as the place of the step "export"; one of its own by default.
 
     Returns: {"format", "files", "documents" or "rows", "tokens"}.
-    Raises: UsageError for an unknown format, a folder with something in it, a library that is not installed, or a vocabulary
-        that the format cannot hold.
+    Raises: UsageError for an unknown format, a folder with something else in it, a library that is not installed, or a
+        vocabulary that the format cannot hold; DamagedInput if the tokens are not what their manifest says.
     """
     if tokens.manifest.get("kind") != "tokens":
         raise UsageError(f"{tokens.dir}: holds {tokens.manifest.get('kind')}, not token shards.")
     if form not in FORMATS:
         raise UsageError(f"no format '{form}'. winnow writes: {', '.join(FORMATS)}.")
-    if out.exists() and any(out.iterdir()):
-        raise UsageError(f"{out}: there is something in it; choose another --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    inputs: dict[str, tuple[Source, ...]] = {"rows": tuple(s for split in SPLITS for s in tokens.every(split))}
+    if form in OF_DOCUMENTS:
+        encoded, routed = packed_from(tokens)
+        inputs |= {
+            "routes": routed.every("routes"),
+            "documents": encoded.every("documents"),
+            "ids": encoded.every("ids"),
+        }
+    if form in CHECKS:
+        CHECKS[form](tokens)
+    bench = bench or Bench(out, fixed={"export": out})
+    task = Task(0, inputs, ExportArgs(tokens, form))
+    made = bench.step("export", {"format": form}, VERSION, [tokens], [task], export_tokens, extra={"kind": "export"})
+    counts = {k: v for k, v in made.counts.items() if k in ("documents", "rows", "tokens")}
+    return {"format": form, "files": sorted(made.file_hashes), **counts}
+
+
+def export_tokens(task: Task[ExportArgs]) -> ShardResult:
+    """All files of an export. What an attempt before left goes first: libraries add to it otherwise."""
+    tokens, form, out = task.args.tokens, task.args.form, task.out
+    for name in (*SPLITS, "data"):
+        shutil.rmtree(out / name, ignore_errors=True)
     counts = FORMATS[form](tokens, out)
-    files = sorted(str(p.relative_to(out)) for p in out.rglob("*") if p.is_file())
-    return {"format": form, "files": files, **counts}
+    own = [p for p in out.iterdir() if p.name.startswith((*SPLITS, "val.bin", "data", "README.md"))]
+    files = [p for top in own for p in ([top] if top.is_file() else top.rglob("*")) if p.is_file()]
+    return ShardResult(dict.fromkeys(sorted(files)), dict(counts))
 
 
 def _with_ends(found: Gathered, eos: int) -> Ids:
@@ -78,9 +112,12 @@ def _used(tokens: Dataset) -> list[str]:
     return [s for s in SPLITS if tokens.counts.get(f"{s}_rows")]
 
 
-def _nanogpt(tokens: Dataset, out: Path) -> dict[str, int]:
+def _fits_nanogpt(tokens: Dataset) -> None:
     if np.dtype(tokens.manifest["dtype"]).itemsize != 2:
         raise UsageError("nanogpt: its files have 16 bits a token; this vocabulary has more than 65,536 entries.")
+
+
+def _nanogpt(tokens: Dataset, out: Path) -> dict[str, int]:
     counts = {"documents": 0, "tokens": 0}
     for split in _used(tokens):
         with _binary(out / {"validation": "val.bin"}.get(split, f"{split}.bin")) as f:
@@ -181,11 +218,17 @@ def _card(tokens: Dataset) -> str:
     )
 
 
+def _needs(module: str, form: str) -> Callable[[Dataset], None]:
+    def check(_: Dataset) -> None:
+        if find_spec(module) is None:
+            raise UsageError(f"{form}: needs the library: pip install 'winnow-lm[{form}]'.")
+
+    return check
+
+
 def _mds(tokens: Dataset, out: Path) -> dict[str, int]:
-    try:
-        from streaming import MDSWriter
-    except ModuleNotFoundError as error:
-        raise UsageError("mds: needs the library: pip install 'winnow-lm[mds]'.") from error
+    from streaming import MDSWriter
+
     kind = {2: "uint16", 4: "uint32"}[np.dtype(tokens.manifest["dtype"]).itemsize]
     columns = {"tokens": f"ndarray:{kind}:{tokens.manifest['row_tokens']}", "n_tokens": "int"}
     counts = {"rows": 0, "tokens": 0}
@@ -200,12 +243,9 @@ def _mds(tokens: Dataset, out: Path) -> dict[str, int]:
 
 
 def _litdata(tokens: Dataset, out: Path) -> dict[str, int]:
-    try:
-        from litdata import TokensLoader
-        from litdata.streaming.writer import BinaryWriter
-    except ModuleNotFoundError as error:
-        raise UsageError("litdata: needs the library: pip install 'winnow-lm[litdata]'.") from error
     import torch
+    from litdata import TokensLoader
+    from litdata.streaming.writer import BinaryWriter
 
     counts = {"rows": 0, "tokens": 0}
     width = int(tokens.manifest["row_tokens"])
@@ -235,4 +275,10 @@ FORMATS: dict[str, Callable[[Dataset, Path], dict[str, int]]] = {
     "hf": _hf,
     "mds": _mds,
     "litdata": _litdata,
+}
+OF_DOCUMENTS = ("nanogpt", "megatron", "datatrove")
+CHECKS: dict[str, Callable[[Dataset], None]] = {
+    "nanogpt": _fits_nanogpt,
+    "mds": _needs("streaming", "mds"),
+    "litdata": _needs("litdata", "litdata"),
 }

@@ -89,10 +89,10 @@ def gather(shards: Iterable[EncodedShard], file: int, dtype: np.dtype[Any]) -> G
     )
 
 
-def documents_of(tokens: Dataset, split: str) -> Iterator[Gathered]:
-    """The documents of a split, uncut, in the order and as often as they are in the token shards; file by file.
+def packed_from(tokens: Dataset) -> tuple[Dataset, Dataset]:
+    """The encoded documents and the routes that token shards were packed from.
 
-    Raises: UsageError if what they were packed from is not there any more.
+    Raises: UsageError if they are not there any more.
     """
     folders = [tokens.dir / tokens.manifest[name] for name in ("encoded", "routed")]
     for folder in folders:
@@ -101,6 +101,15 @@ def documents_of(tokens: Dataset, split: str) -> Iterator[Gathered]:
                 f"{folder}: the encoded documents are gone; `winnow tokenize` (or `winnow run --only tokenize`) makes them anew."
             )
     encoded, routed = map(open_dataset, folders)
+    return encoded, routed
+
+
+def documents_of(tokens: Dataset, split: str) -> Iterator[Gathered]:
+    """The documents of a split, uncut, in the order and as often as they are in the token shards; file by file.
+
+    Raises: UsageError if what they were packed from is not there any more.
+    """
+    encoded, routed = packed_from(tokens)
     dtype = np.dtype(tokens.manifest["dtype"])
     shards = [
         EncodedShard(*paths)

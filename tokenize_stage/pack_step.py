@@ -67,7 +67,7 @@ def pack_files(
         "routed": os.path.relpath(routed.dir, folder),
         "mixture": [{"source": s, "host": h, "epochs": round(e, 6)} for (s, h), e in routing.rates[:LISTED]],
     }
-    return bench.run(plan, tasks, pack_file, extra=extra)
+    return bench.run(plan, tasks, pack_file, [documents, encoded, routed], extra=extra)
 
 
 def pack_file(task: Task[PackArgs]) -> ShardResult:

@@ -1,7 +1,8 @@
 """Checkpoints: weights as safetensors, optimiser and random state beside them, complete or absent.
 
     step-000500/model.safetensors  optimizer.pt  state.json
-A checkpoint is written to a temporary folder and renamed, so one that is there is whole.
+A checkpoint is written to a temporary folder and renamed, so one that is there was whole; `state.json` has the hashes of the
+others, and one that is damaged since is passed over.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.core.errors import DataError, UsageError
-from pipeline.core.files import TMP_PREFIX, read_json, write_json
+from pipeline.core.files import TMP_PREFIX, read_json, read_sealed, sha256_file, write_sealed
 from train.model import Decoder, ModelConfig
+
+FILES = ("model.safetensors", "optimizer.pt")
 
 
 def save(folder: Path, step: int, model: Decoder, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
@@ -25,9 +28,20 @@ def save(folder: Path, step: int, model: Decoder, optimizer: torch.optim.Optimiz
     tmp = folder / f"{TMP_PREFIX}{os.getpid()}-{final.name}"
     shutil.rmtree(tmp, ignore_errors=True)
     tmp.mkdir(parents=True)
-    save_file(weights(model), tmp / "model.safetensors")
-    torch.save(optimizer.state_dict(), tmp / "optimizer.pt")
-    write_json(tmp / "state.json", {**state, "step": step, "model": model.config.as_json()})
+    try:
+        return _save(tmp, final, step, model, optimizer, state)
+    except BaseException:
+        shutil.rmtree(tmp, ignore_errors=True)
+        raise
+
+
+def _save(
+    tmp: Path, final: Path, step: int, model: Decoder, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> Path:
+    save_file(weights(model), tmp / FILES[0])
+    torch.save(optimizer.state_dict(), tmp / FILES[1])
+    hashes = {name: sha256_file(tmp / name) for name in FILES}
+    write_sealed(tmp / "state.json", {**state, "step": step, "model": model.config.as_json(), "files": hashes})
     for path in tmp.iterdir():
         with open(path, "rb+") as f:
             os.fsync(f.fileno())
@@ -41,9 +55,15 @@ def weights(model: Decoder) -> dict[str, torch.Tensor]:
 
 
 def latest(folder: Path) -> Path | None:
-    """The checkpoint with the highest step, or None."""
-    found = sorted(p for p in folder.glob("step-*") if (p / "state.json").is_file())
-    return found[-1] if found else None
+    """The checkpoint with the highest step that is whole, or None."""
+    return next((p for p in sorted(folder.glob("step-*"), reverse=True) if _whole(p)), None)
+
+
+def _whole(path: Path) -> bool:
+    try:
+        return all(sha256_file(path / n) == sha for n, sha in read_sealed(path / "state.json")["files"].items())
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def restore(path: Path, model: Decoder, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -38,6 +39,7 @@ from train.result import LOG, RESULT, Sample, Trained, write_result
 
 VERSION = 1
 KEEP_CHECKPOINTS = 2
+CHECKPOINTS = "checkpoints"
 TOLD = ("step", "loss", "tokens_per_s", "validation_bits_per_byte")  # of a log record, while training
 Record = dict[str, int | float]  # of one optimiser step
 
@@ -78,7 +80,10 @@ def train(config: TrainConfig, shards: Dataset, tokenizer: Path, bench: Bench) -
     }
     task = Task(0, inputs, TrainArgs(config, shards))
     files = {"tokenizer": digest}
-    return bench.step("train", params, VERSION, [shards], [task], train_model, files=files, extra={"kind": "model"})
+    made = bench.step("train", params, VERSION, [shards], [task], train_model, files=files, extra={"kind": "model"})
+    shutil.rmtree(made.dir / CHECKPOINTS, ignore_errors=True)  # what only a resume needs
+    (made.dir / LOG).unlink(missing_ok=True)
+    return made
 
 
 def train_model(task: Task[TrainArgs]) -> ShardResult:
@@ -165,7 +170,7 @@ def choose_device(config: TrainConfig) -> torch.device:
 
 
 def _resume(folder: Path, model: Decoder, optimizer: torch.optim.Optimizer, log: _Log) -> tuple[int, float]:
-    path = checkpoint.latest(folder / "checkpoints")
+    path = checkpoint.latest(folder / CHECKPOINTS)
     if path is None:
         log.cut(0)
         return 0, 0.0
@@ -177,8 +182,8 @@ def _resume(folder: Path, model: Decoder, optimizer: torch.optim.Optimizer, log:
 
 def _save(folder: Path, step: int, model: Decoder, optimizer: torch.optim.Optimizer, seconds: float) -> None:
     state = {"seconds": seconds, "rng": torch.get_rng_state().tolist()}
-    checkpoint.save(folder / "checkpoints", step, model, optimizer, state)
-    for old in sorted((folder / "checkpoints").glob("step-*"))[:-KEEP_CHECKPOINTS]:
+    checkpoint.save(folder / CHECKPOINTS, step, model, optimizer, state)
+    for old in sorted((folder / CHECKPOINTS).glob("step-*"))[:-KEEP_CHECKPOINTS]:
         for path in old.iterdir():
             path.unlink()
         old.rmdir()

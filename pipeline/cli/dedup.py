@@ -12,10 +12,12 @@ from pipeline.cli.answers import print_answer, print_json
 from pipeline.cli.options import (
     NO_SETS,
     AsJson,
+    CheckHashes,
     Inputs,
     MaxMemory,
     Out,
     RecipePath,
+    Replace,
     Sets,
     Workers,
     opened,
@@ -48,6 +50,8 @@ def dedup_run(
     sets: Sets = NO_SETS,
     workers: Workers = None,
     max_memory: MaxMemory = "",
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Remove exact and near copies, alone. A forecast of time, memory and disk comes first."""
@@ -59,7 +63,16 @@ def dedup_run(
     from pipeline.run.session import documents
 
     given = [GATES, *([f'curate.index="{index.resolve()}"'] if index else []), *sets]
-    with opened(None, given, {"curate": out}, workers=workers, max_memory=max_memory, quiet=as_json) as (recipe, bench):
+    with opened(
+        None,
+        given,
+        {"curate": out},
+        workers=workers,
+        max_memory=max_memory,
+        quiet=as_json,
+        replace=replace,
+        check=check,
+    ) as (recipe, bench):
         read, gates = documents(recipe, bench, inputs), curation_of(recipe)
         bench.told(Said("forecast", forecast_line(forecast(gates.matches, read, bench.executor.workers))))
         print_step(curate(gates, read, bench), as_json)
@@ -103,13 +116,15 @@ def dedup_index(
     from pipeline.run.session import documents
 
     work = out / WORK
-    with opened(recipe, _gates(recipe, sets), {}, workers=workers, max_memory=max_memory, quiet=as_json, root=work) as (
-        loaded,
-        bench,
-    ):
-        read = documents(loaded, bench, inputs)
-        added = grow_index(out, curation_of(loaded), read, bench)
-    shutil.rmtree(work)
+    with opened(
+        recipe, _gates(recipe, sets), {}, workers=workers, max_memory=max_memory, quiet=as_json, root=work, holds=out
+    ) as (loaded, bench):
+        try:
+            read = documents(loaded, bench, inputs)
+            added = grow_index(out, curation_of(loaded), read, bench)
+        finally:
+            bench.executor.close(now=True)  # nobody writes there any more
+            shutil.rmtree(work, ignore_errors=True)  # there are texts in it
     print_json(added) if as_json else print(
         "\n".join(
             f"{visible(name)}: {n['documents']:,} documents added, {n['kept']:,} of them no copies"

@@ -15,6 +15,7 @@ from pipeline.cli import look, make, models, operate
 from pipeline.cli.dedup import dedup_app
 from pipeline.cli.show import terminal
 from pipeline.core.errors import WinnowError
+from pipeline.core.imports import leave_working_folder
 from pipeline.text.visible import visible
 
 # What a wrong command line raises; Typer exports no name for it.
@@ -73,6 +74,7 @@ for name, command in COMMANDS.items():
 
 def run_cli() -> NoReturn:
     """Entry point: a WinnowError ends in one line on stderr and its exit code, Ctrl-C in 130."""
+    leave_working_folder()
     terminal.install()
     try:
         app()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,12 @@ import typer
 from pipeline.cli.options import (
     NO_SETS,
     AsJson,
+    CheckHashes,
     Inputs,
     MaxMemory,
     Out,
     RecipePath,
+    Replace,
     Sets,
     Workers,
     must_exist,
@@ -35,9 +36,12 @@ def run(
     only: Annotated[str, typer.Option("--only", help="One stage alone.")] = "",
     workers: Workers = None,
     max_memory: MaxMemory = "",
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     from pipeline.cli.progress import Bars
+    from pipeline.core.hashes import Hashes, check_named
     from pipeline.run.limits import limits
     from pipeline.run.run import run_recipe
     from pipeline.run.session import load_recipe
@@ -45,7 +49,10 @@ def run(
     loaded = load_recipe(recipe, sets)
     allowed = limits(workers, max_memory)
     told = Bars(quiet=as_json)
-    root = run_recipe(loaded, runs, limits=allowed, told=told, first=only or first, last=only or last)
+    root = run_recipe(
+        loaded, runs, limits=allowed, told=told, first=only or first, last=only or last,
+        hashes=Hashes(check_named(check), allowed.workers), replace=replace,
+    )  # fmt: skip
     show_run(root, as_json)
 
 
@@ -57,13 +64,17 @@ def crawl(
     out: Out,
     recipe: RecipePath = None,
     sets: Sets = NO_SETS,
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Fetch pages from seeds into WARC files, with a log of every URL's fate."""
     from crawler.step import crawl as fetch
 
     listed = ", ".join(json.dumps(str(Path(s).resolve()) if "://" not in s else s) for s in seeds)
-    with opened(recipe, [*sets, f"crawl.seeds=[{listed}]"], {"crawl": out}, quiet=as_json) as (loaded, bench):
+    with opened(
+        recipe, [*sets, f"crawl.seeds=[{listed}]"], {"crawl": out}, quiet=as_json, replace=replace, check=check
+    ) as (loaded, bench):
         print_step(fetch(loaded.section("crawl"), bench, base=loaded.base), as_json)
 
 
@@ -74,12 +85,23 @@ def extract(
     sets: Sets = NO_SETS,
     workers: Workers = None,
     max_memory: MaxMemory = "",
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Turn WARC, WET, JSONL or Parquet files into a dataset of documents."""
     from pipeline.extract.step import extract as read
 
-    with opened(recipe, sets, {"extract": out}, workers=workers, max_memory=max_memory, quiet=as_json) as (
+    with opened(
+        recipe,
+        sets,
+        {"extract": out},
+        workers=workers,
+        max_memory=max_memory,
+        quiet=as_json,
+        replace=replace,
+        check=check,
+    ) as (
         loaded,
         bench,
     ):
@@ -93,6 +115,8 @@ def curate(
     sets: Sets = NO_SETS,
     workers: Workers = None,
     max_memory: MaxMemory = "",
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Run the gates of a recipe over any documents."""
@@ -100,7 +124,16 @@ def curate(
     from pipeline.curate.step import curate as decide
     from pipeline.run.session import documents
 
-    with opened(recipe, sets, {"curate": out}, workers=workers, max_memory=max_memory, quiet=as_json) as (
+    with opened(
+        recipe,
+        sets,
+        {"curate": out},
+        workers=workers,
+        max_memory=max_memory,
+        quiet=as_json,
+        replace=replace,
+        check=check,
+    ) as (
         loaded,
         bench,
     ):
@@ -116,6 +149,8 @@ def signals(
     sets: Sets = NO_SETS,
     workers: Workers = None,
     max_memory: MaxMemory = "",
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Measure every signal of every text, without decisions."""
@@ -124,7 +159,16 @@ def signals(
     from pipeline.curate.measure import all_signals, measure_signals
     from pipeline.run.session import documents
 
-    with opened(recipe, sets, {"signals": out}, workers=workers, max_memory=max_memory, quiet=as_json) as (
+    with opened(
+        recipe,
+        sets,
+        {"signals": out},
+        workers=workers,
+        max_memory=max_memory,
+        quiet=as_json,
+        replace=replace,
+        check=check,
+    ) as (
         loaded,
         bench,
     ):
@@ -141,18 +185,33 @@ def tokenizer(
     sets: Sets = NO_SETS,
     workers: Workers = None,
     max_memory: MaxMemory = "",
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Train a tokenizer; --out names the tokenizer.json. `--set tokenize.kind=word` (or char) for comparison."""
+    from pipeline.core.files import write_bytes
+    from pipeline.look.verify import work_of
     from pipeline.run.session import documents
     from tokenize_stage.bpe import train_tokenizer
     from tokenize_stage.vocabulary import tokenizer_file
 
-    work = out.parent / f".{out.name}.work"
-    with opened(recipe, sets, {}, workers=workers, max_memory=max_memory, quiet=as_json, root=work) as (loaded, bench):
+    work = work_of(out)
+    with opened(
+        recipe,
+        sets,
+        {},
+        workers=workers,
+        max_memory=max_memory,
+        quiet=as_json,
+        root=work,
+        holds=out,
+        replace=replace,
+        check=check,
+    ) as (loaded, bench):
         read = documents(loaded, bench, inputs)
         made = train_tokenizer(loaded.section("tokenize"), read, bench, base=loaded.base)
-        shutil.copyfile(tokenizer_file(made), out)
+        write_bytes(out, tokenizer_file(made).read_bytes())
         print_step(made, as_json)
 
 
@@ -164,6 +223,8 @@ def tokenize(
     sets: Sets = NO_SETS,
     workers: Workers = None,
     max_memory: MaxMemory = "",
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Encode, mix, shuffle and pack documents into Parquet token shards."""
@@ -171,7 +232,16 @@ def tokenize(
     from tokenize_stage.shards import tokenize as encode
 
     must_exist(tokenizer)
-    with opened(recipe, sets, {"tokenize": out}, workers=workers, max_memory=max_memory, quiet=as_json) as (
+    with opened(
+        recipe,
+        sets,
+        {"tokenize": out},
+        workers=workers,
+        max_memory=max_memory,
+        quiet=as_json,
+        replace=replace,
+        check=check,
+    ) as (
         loaded,
         bench,
     ):
@@ -185,6 +255,8 @@ def train(
     tokenizer: Annotated[Path, typer.Option("--tokenizer", help="The tokenizer.json that made the shards.")],
     recipe: RecipePath = None,
     sets: Sets = NO_SETS,
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Train a model on token shards; a run that was stopped goes on from its last checkpoint."""
@@ -195,5 +267,5 @@ def train(
     require_torch()
     from train.loop import train as learn
 
-    with opened(recipe, sets, {"train": out}, quiet=as_json) as (loaded, bench):
+    with opened(recipe, sets, {"train": out}, quiet=as_json, replace=replace, check=check) as (loaded, bench):
         print_step(learn(loaded.section("train"), open_dataset(shards), tokenizer, bench), as_json)

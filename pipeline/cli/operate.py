@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli.answers import print_answer, print_json
-from pipeline.cli.options import AsJson, Out, RunPath
+from pipeline.cli.options import NO_SETS, AsJson, CheckHashes, Out, Replace, RunPath, opened
 from pipeline.text.visible import visible
 
 
@@ -29,13 +29,17 @@ def export(
         str,
         typer.Option("--format", help="nanogpt, megatron, datatrove, hf, mds or litdata (the last two are extras)."),
     ],
+    replace: Replace = False,
+    check: CheckHashes = "read",
     as_json: AsJson = False,
 ) -> None:
     """Write token shards in the format of another trainer."""
     from pipeline.look.run import open_run
     from tokenize_stage.export import export as write
 
-    done = write(open_run(path).need("tokenize"), form, out)
+    tokens = open_run(path).need("tokenize")
+    with opened(None, NO_SETS, {"export": out}, quiet=as_json, replace=replace, check=check) as (_, bench):
+        done = write(tokens, form, out, bench)
     if as_json:
         print_json(done)
         return
@@ -47,17 +51,23 @@ def export(
 
 def report(run_path: RunPath, out: Annotated[Path | None, typer.Option("--out", help="HTML file.")] = None) -> None:
     """Write one self-contained HTML file about a run."""
+    from pipeline.core.lock import lock
     from pipeline.report.build import write_report
+    from pipeline.run.run import REPORT, note_report
 
-    print(visible(str(write_report(run_path, out or run_path / "report.html"))))
+    place = out or run_path / REPORT
+    inside = place.parent.resolve() == run_path.resolve() and run_path.is_dir()
+    with lock(run_path) if inside else lock(place, file=True):
+        print(visible(str(write_report(run_path, place))))
+        if inside:
+            note_report(run_path)
 
 
 def verify(run_path: RunPath, as_json: AsJson = False) -> None:
-    """Check hashes, rows and books of every step of a run."""
-    from pipeline.look.run import open_run
-    from pipeline.look.verify import verify as check
+    """Check hashes, rows and books of every step of a run, and that nothing is there that no manifest names."""
+    from pipeline.look.verify import verify_folder
 
-    found = check(open_run(run_path))
+    found = verify_folder(run_path)
     print_answer(found, as_json)
     if not found.whole:
         raise typer.Exit(1)

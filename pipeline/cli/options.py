@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.answers import print_answer, print_json
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import DamagedInput, UsageError
 from pipeline.text.visible import visible
 
 if TYPE_CHECKING:
@@ -32,6 +32,16 @@ MaxMemory = Annotated[
 Workers = Annotated[int | None, typer.Option("--workers", help="Processes; default: all cores.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 RecipePath = Annotated[Path | None, typer.Option("--recipe", help="Recipe whose sections apply.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="A result of other inputs, or of other parameters, may go; refused otherwise.")
+]
+CheckHashes = Annotated[
+    str,
+    typer.Option(
+        "--check",
+        help="What is hashed: read (what a step reads, and what was touched), all (what is finished too), off (nothing).",
+    ),
+]
 RunPath = Annotated[Path, typer.Argument(help="Run directory (runs/NAME) or a finished step.")]
 
 
@@ -45,6 +55,9 @@ def opened(
     max_memory: str = "",
     quiet: bool = True,
     root: Path | None = None,
+    holds: Path | None = None,
+    replace: bool = False,
+    check: str = "read",
 ) -> Iterator[tuple[Recipe, Bench]]:
     """The recipe and the bench of a command.
 
@@ -52,18 +65,37 @@ def opened(
         out: the step that `--out` is for, with its folder.
         quiet: nothing on stderr.
         root: where other steps lie; by default the folder of `out`, or without one a folder that goes with the command.
+        holds: a file, or with `root` in it a folder, that is written as well: another command that does is refused.
+        replace: results of other inputs may go. check: what is hashed.
+
+    Raises: UsageError if another process writes the same.
     """
     from pipeline.cli.progress import Bars
+    from pipeline.core.hashes import Hashes, check_named
+    from pipeline.core.lock import lock
     from pipeline.run.limits import limits
     from pipeline.run.session import load_recipe, open_bench
 
     loaded = load_recipe(recipe, sets)
     allowed = limits(workers, max_memory)
+    hashes = Hashes(check_named(check), allowed.workers)
     bars = Bars(quiet=quiet)
     with ExitStack() as stack:
+        for folder in out.values():
+            stack.enter_context(lock(folder))
+        if holds is not None:
+            stack.enter_context(lock(holds, file=root is None or holds not in root.parents))
         place = root or next(iter(out.values()), None)
         place = place or Path(stack.enter_context(TemporaryDirectory(prefix="winnow-")))
-        yield loaded, stack.enter_context(open_bench(place, allowed, fixed=out, told=bars))
+        opening = open_bench(place, allowed, fixed=out, told=bars, hashes=hashes, replace=replace)
+        bench = stack.enter_context(opening)
+        try:
+            yield loaded, bench
+        except DamagedInput as error:
+            for path in error.paths:
+                if path.resolve().is_relative_to(bench.top):  # of this command's own work: it is made again next time
+                    path.unlink(missing_ok=True)
+            raise
 
 
 def must_exist(path: Path) -> None:

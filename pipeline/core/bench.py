@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 from pipeline.core.dataset import Dataset, is_dataset, open_dataset
 from pipeline.core.events import Listener, nobody
 from pipeline.core.executor import Executor, SerialExecutor
-from pipeline.core.step import Plan, ShardFunction, Task, claim, run_step
+from pipeline.core.hashes import Hashes
+from pipeline.core.running import Care, run_step
+from pipeline.core.seal import claim
+from pipeline.core.step import Plan, ShardFunction, Task
 
 Args = TypeVar("Args")
 WORK = ".work"
@@ -28,6 +31,9 @@ class Bench:
         work: where steps lie that nobody asked for by name: passes, matches, encoded texts; `root/.work` by default.
         memory: bytes that a sort may take before it spills; None for no limit.
         told: hears every event.
+        hashes: what the command knows of the content of files.
+        replace: results that were made from other inputs go; by default they are refused.
+        made: steps that were run or found, in order.
     """
 
     root: Path
@@ -36,6 +42,9 @@ class Bench:
     work: Path | None = None
     memory: int | None = None
     told: Listener = nobody
+    hashes: Hashes = field(default_factory=Hashes)
+    replace: bool = False
+    made: list[Dataset] = field(default_factory=list, compare=False)
 
     @property
     def scratch(self) -> Bench:
@@ -50,7 +59,7 @@ class Bench:
     def claim(self, plan: Plan) -> Path:
         """The folder of a step, marked as its own, for a step that plans its shards there. Raises: UsageError if it holds
         another result."""
-        claim(plan, self.dir(plan))
+        claim(self.dir(plan), plan.name, plan.lineage(), plan.key, replace=self.replace)
         return self.dir(plan)
 
     def step(
@@ -64,6 +73,7 @@ class Bench:
         *,
         files: Mapping[str, str] | None = None,
         extra: Mapping[str, Any] | None = None,
+        once: bool = False,
     ) -> Dataset:
         """Run a step, or find it done.
 
@@ -75,21 +85,34 @@ class Bench:
             fn: importable function that writes a shard's files.
             files: plug-ins, models, lists that it depends on: name -> sha256.
             extra: further entries for the manifest.
+            once: what it makes cannot be made again.
 
-        Raises: StepError naming the shard; BooksError if rows don't balance; UsageError if its folder holds something else.
+        Raises: as `pipeline.core.running.run_step`.
         """
-        return self.run(Plan(name, params, version, files or {}, keys_of(upstream)), tasks, fn, extra=extra)
+        plan = Plan(name, params, version, files or {}, keys_of(upstream), once)
+        return self.run(plan, tasks, fn, upstream, extra=extra)
 
     def run(
         self,
         plan: Plan,
         tasks: Sequence[Task[Args]],
         fn: ShardFunction[Args],
+        upstream: Sequence[Dataset] = (),
         *,
         extra: Mapping[str, Any] | None = None,
     ) -> Dataset:
         """The same for a step whose plan had to be known before its tasks."""
-        return run_step(plan, self.dir(plan), tasks, fn, self.executor, told=self.told, extra=extra)
+        given = {d.step: d.content_of_shards() for d in upstream if not d.dir.resolve().is_relative_to(self.top)}
+        care = Care(self.hashes, self.replace, given, {d.step: d.content for d in upstream})
+        made = run_step(plan, self.dir(plan), tasks, fn, self.executor, told=self.told, extra=extra, care=care)
+        self.made.append(made)
+        return made
+
+    @property
+    def top(self) -> Path:
+        """The folder of everything that the command makes: what lies elsewhere was given to it."""
+        place = self.root.resolve()
+        return place.parent if place.name == WORK else place
 
 
 def keys_of(upstream: Sequence[Dataset]) -> dict[str, str]:

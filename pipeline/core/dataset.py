@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.errors import DataError
-from pipeline.core.files import read_json, sha256_file
+from pipeline.core.files import read_sealed, short_hash
 
 MANIFEST = "manifest.json"
 _SHARD = re.compile(r"(\d{5})(\.[a-z0-9]+)?")
@@ -81,6 +81,19 @@ class Dataset:
     def file_hashes(self) -> dict[str, str]:
         return {name: f["sha256"] for name, f in self.manifest["files"].items()}
 
+    @cached_property
+    def content(self) -> str:
+        """A hash of the content of all its files, by name."""
+        return short_hash(self.file_hashes, 64)
+
+    def content_of_shards(self) -> dict[str, str]:
+        """A hash of the content of each shard's files, by its number."""
+        found: dict[str, dict[str, str]] = {}
+        for name, sha256 in self.file_hashes.items():
+            number = shard_of(Path(name))
+            found.setdefault(name if number is None else str(number), {})[name] = sha256
+        return {shard: short_hash(files, 16) for shard, files in sorted(found.items())}
+
     def files(self, folder: str) -> list[Path]:
         """Files of one sub-folder in shard order."""
         return [self.dir / n for n in sorted(self.manifest["files"]) if n.startswith(folder + "/")]
@@ -125,23 +138,9 @@ def open_dataset(path: Path) -> Dataset:
         state = "not finished: it has no manifest.json" if path.is_dir() else "no such directory"
         raise DataError(f"{path}: {state}.")
     try:
-        manifest = read_json(path / MANIFEST)
+        manifest = read_sealed(path / MANIFEST)
         for field in ("step", "key", "files", "counts", "shards", "lineage"):
             manifest[field]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, OSError) as error:
         raise DataError(f"{path / MANIFEST}: damaged ({error}).") from error
     return Dataset(path, manifest)
-
-
-def verify_files(dataset: Dataset) -> Iterator[str]:
-    """Every file that is missing, or whose bytes or rows are not what the manifest says."""
-    for name, entry in sorted(dataset.manifest["files"].items()):
-        path = dataset.dir / name
-        if not path.is_file():
-            yield f"{name}: missing"
-        elif sha256_file(path) != entry["sha256"]:
-            yield f"{name}: its sha256 is not the one in the manifest"
-        elif entry.get("rows") is not None and name.endswith(".parquet"):
-            rows = pq.read_metadata(path).num_rows
-            if rows != entry["rows"]:
-                yield f"{name}: {rows} rows, the manifest says {entry['rows']}"

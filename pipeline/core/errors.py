@@ -5,7 +5,9 @@ WinnowError                 anything winnow tells the user about; exit code 1
 │   ├── RecipeError         names the file and the key, and says what would be right
 │   └── MissingModelError   a model file is not there; says how to get it
 ├── DataError               an input or a dataset does not hold what it must
-│   └── BooksError          rows in != rows out + drops: the step refuses to seal
+│   ├── BooksError          rows in != rows out + drops: the step refuses to seal
+│   └── DamagedInput        files that a step reads are gone, or their bytes are others than were recorded
+├── DiskFull                a file could not be written for want of space
 ├── StepError               a step failed on some shard; what was finished is kept
 └── ErrorLimit              finished, with more recorded errors than the recipe allows; exit code 3
 
@@ -15,7 +17,8 @@ An error that is not a WinnowError is a bug in winnow, and the only kind that ma
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 class WinnowError(Exception):
@@ -41,6 +44,22 @@ class DataError(WinnowError):
 
 
 class BooksError(DataError):
+    pass
+
+
+class DamagedInput(DataError):
+    """Attributes: paths: the files."""
+
+    def __init__(self, where: str, paths: Sequence[Path]) -> None:
+        listed = ", ".join(map(str, paths[:5])) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+        super().__init__(
+            f"{where} reads files that are gone, or hold other bytes than were recorded (sha256): {listed}. The command that "
+            "made them makes them again, with --check all."
+        )
+        self.paths = tuple(paths)
+
+
+class DiskFull(WinnowError):
     pass
 
 

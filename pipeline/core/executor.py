@@ -8,10 +8,12 @@ before the task's result comes.
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -22,9 +24,12 @@ from typing import Protocol, TypeVar
 
 from pipeline.core.errors import StepError
 from pipeline.core.events import Event, Listener, nobody
+from pipeline.core.imports import safe_children
+from pipeline.core.lock import held
 
 T = TypeVar("T")
 R = TypeVar("R")
+PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 POLL_S = 0.2  # how often a pool looks for events while it waits for a result
 
 
@@ -63,6 +68,7 @@ class _Channel:
         context = multiprocessing.get_context("spawn")
         self.events: SimpleQueue[Event] = context.SimpleQueue()
         self.ended, self.stop = context.Pipe(duplex=False)
+        self.locks = [Connection(os.dup(fd)) for fd in held()]  # a connection only because those can be sent
 
     def drain(self, told: Listener) -> None:
         while not self.events.empty():
@@ -72,6 +78,8 @@ class _Channel:
         self.stop.close()
         self.ended.close()
         self.events.close()
+        for lock in self.locks:
+            lock.close()
 
 
 class PoolExecutor:
@@ -94,7 +102,7 @@ class PoolExecutor:
                 self.workers,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_prepare_worker,
-                initargs=(channel.events, channel.ended),
+                initargs=(channel.events, channel.ended, channel.locks),
             )
         return self._pool
 
@@ -108,7 +116,8 @@ class PoolExecutor:
             try:
                 for i in range(position, min(position + window, len(tasks))):
                     if i not in pending:
-                        pending[i] = self._start().submit(_call, fn, tasks[i])
+                        with safe_children():
+                            pending[i] = self._start().submit(_call, fn, tasks[i])
                 result = self._wait(pending[position], told)
             except BrokenProcessPool as error:
                 self.close()
@@ -159,15 +168,17 @@ def default_workers() -> int:
 
 
 _tell: Listener = nobody  # of this worker process: set once, when the pool starts it
+_locks: list[Connection] = []  # that its parent holds: they are free when the last worker is gone, too
 
 
 def _call(fn: Callable[[T, Listener], R], task: T) -> R:
     return fn(task, _tell)
 
 
-def _prepare_worker(events: SimpleQueue[Event], ended: Connection) -> None:
+def _prepare_worker(events: SimpleQueue[Event], ended: Connection, locks: list[Connection]) -> None:
     """Ctrl-C is the main process's affair, and a worker must not outlive it, even after kill -9."""
     global _tell
+    _locks.extend(locks)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _tell = events.put
     exit_with_parent(ended)
@@ -178,6 +189,8 @@ def exit_with_parent(ended: Connection | None = None) -> None:
     parent = multiprocessing.parent_process()
     if parent is None:
         return
+    if sys.platform == "linux":  # the kernel does it at once, whatever the interpreter is busy with
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     sentinels: list[int | Connection] = [parent.sentinel, *([ended] if ended is not None else [])]
 
     def watch() -> None:

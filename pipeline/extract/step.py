@@ -91,12 +91,12 @@ def extract(
     plan = Plan("extract", {**params, "engine": _engine(config)}, VERSION, upstream=keys_of(upstream))
     files = find_inputs(inputs, base)
     folder = bench.claim(plan)
-    shards, left_out = plan_shards(files, folder, config.shard_bytes)
+    shards, left_out = plan_shards(files, folder, config.shard_bytes, hashes=bench.hashes, replace=bench.replace)
     if config.extractor == "fast" and not is_dataset(folder):
         compile_kernels()
     args = ExtractArgs(config, level)
     tasks = [Task(i, {"parts": tuple(parts)}, args) for i, parts in enumerate(shards)]
-    made = bench.run(plan, tasks, extract_shard, extra={"left_out": left_out, "kind": "documents"})
+    made = bench.run(plan, tasks, extract_shard, upstream, extra={"left_out": left_out, "kind": "documents"})
     revisits = resolve(made, bench.scratch)
     if revisits is not None:
         found = revisits.counts

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from pipeline.core.executor import exit_with_parent
+from pipeline.core.imports import safe_children
 from pipeline.extract.outcome import Extracted
 
 WALL_FACTOR = 10
@@ -68,7 +69,8 @@ class ExtractWorker:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, *self.args))
-        self._process.start()
+        with safe_children():
+            self._process.start()
         theirs.close()
 
     def _stop(self) -> None:

@@ -17,9 +17,11 @@ from typing import IO, Any
 
 import zstandard
 
-from pipeline.core.dataset import Source
+from pipeline.core.dataset import Source, is_dataset
 from pipeline.core.errors import UsageError
-from pipeline.core.files import read_json, sha256_file, write_json
+from pipeline.core.files import read_sealed, write_sealed
+from pipeline.core.hashes import Hashes
+from pipeline.core.seal import PLAN, listed, record_file, recorded
 from pipeline.ingest.cuts import cuts
 
 KINDS = {
@@ -92,25 +94,31 @@ def _expand(pattern: str, base: Path) -> Iterator[tuple[Path, Path]]:
         raise UsageError(f"{path}: no such file or folder.")
 
 
-def plan_shards(files: Sequence[InputFile], folder: Path, shard_bytes: int) -> tuple[list[list[Source]], list[str]]:
+def plan_shards(
+    files: Sequence[InputFile], folder: Path, shard_bytes: int, *, hashes: Hashes | None = None, replace: bool = False
+) -> tuple[list[list[Source]], list[str]]:
     """The parts each shard reads, and a line for every file left out because it is the same as another.
 
     Args:
         files: what `find_inputs` gave.
         folder: the step's directory; the plan is kept there.
         shard_bytes: files larger than this are split, smaller ones joined up to it (bytes on disk).
+        hashes: of files that the command knows.
+        replace: files that a finished shard was made from may be gone, or others; all are hashed again.
 
-    Raises: DataError if a file cannot be read.
+    Raises: DataError if a file cannot be read; UsageError if a file is gone or changed that a finished shard was made from.
     """
-    path = folder / "plan.json"
-    old: dict[str, Any] = read_json(path) if path.exists() else {"files": {}, "shards": []}
+    hashes = hashes or Hashes()
+    path = folder / PLAN
+    old = _old_plan(folder)
     known = {}
     for file in files:
         stat = file.path.stat()
-        entry = old["files"].get(file.name)
-        if not entry or (entry["bytes"], entry["mtime_ns"]) != (stat.st_size, stat.st_mtime_ns):
-            entry = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256_file(file.path)}
-        known[file.name] = entry
+        # the last time can't be set by anyone: it tells of other bytes with the same length and date
+        entry: dict[str, Any] = {"bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns, "ctime_ns": stat.st_ctime_ns}
+        before = old["files"].get(file.name, {})
+        same = not replace and entry == {n: before.get(n) for n in entry}
+        known[file.name] = entry | {"sha256": before["sha256"] if same else hashes.of(file.path)}
     by_hash: dict[str, str] = {}
     left_out = []
     for name, entry in known.items():
@@ -119,17 +127,36 @@ def plan_shards(files: Sequence[InputFile], folder: Path, shard_bytes: int) -> t
             left_out.append(f"{name}: identical to {first}, read once")
     read = set(by_hash.values())
     shards: list[list[list[Any]]] = []
-    for shard in old["shards"]:
-        same = all(n in read and known[n]["sha256"] == sha for n, sha, _, _ in shard)
-        shards.append(shard if same else [])
+    lost: list[str] = []
+    for number, shard in enumerate(old["shards"]):
+        gone = [n for n, sha, _, _ in shard if n not in read or known[n]["sha256"] != sha]
+        if is_dataset(folder) or (folder / record_file(number)).exists():
+            lost += gone
+        shards.append([] if gone else shard)
+    if lost and not replace:
+        names = [f"{n} ({'changed' if n in known else 'gone'})" for n in dict.fromkeys(lost)]
+        raise UsageError(
+            f"{folder}: was made from inputs that are not there any more as they were: {listed(names)}. Put them back, choose "
+            "another place for the result, or say --replace."
+        )
     placed = {part[0] for shard in shards for part in shard}
     shards += _cut([f for f in files if f.name in read - placed], known, shard_bytes)
-    write_json(path, {"files": known, "shards": shards})
+    plan = {"files": known, "shards": shards}
+    if plan != old:
+        write_sealed(path, plan)
     by_name = {f.name: f for f in files}
     return [
         [Source(by_name[n].path, sha, n, start, end, by_name[n].kind) for n, sha, start, end in shard]
         for shard in shards
     ], left_out
+
+
+def _old_plan(folder: Path) -> dict[str, Any]:
+    """The plan that a folder has; where it is damaged or gone, what the records of its finished shards say; else an empty one."""
+    try:
+        return read_sealed(folder / PLAN)
+    except (OSError, ValueError):
+        return {"files": {}, "shards": [inputs.get("parts", []) for inputs in recorded(folder)]}
 
 
 def _cut(files: Sequence[InputFile], known: dict[str, Any], shard_bytes: int) -> list[list[list[Any]]]:

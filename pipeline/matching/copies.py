@@ -158,9 +158,11 @@ class _Reduction:
         inputs = {"pairs": pairs.every("pairs"), "ranks": ranks.every("ranks"), "docs": known.docs}
         groups = self.step("groups", [pairs], [Task(0, inputs, GroupArgs(known.sizes, self.verified))], group_pairs)
         decided = self.decide(groups)
-        route = Task(
-            0, {"decisions": decided.every("decisions")}, RouteArgs(tuple(self.asked.shards()), self.bench.memory)
-        )
+        inputs = {
+            "decisions": decided.every("decisions"),
+            "state": self.asked.every("state"),
+        }  # also whose shards there are
+        route = Task(0, inputs, RouteArgs(tuple(self.asked.shards()), self.bench.memory))
         copies = self.step("copies", [decided], [route], route_copies)
         counts = {"copies": 0, "verified_pairs": 0, "rejected_pairs": 0, **decided.counts}
         return Reply(copies, {"candidates": groups.counts["candidates"], **counts}, ranks)

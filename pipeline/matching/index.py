@@ -1,6 +1,7 @@
 """Where an index of earlier documents lies, and what is in it.
 
-An index is a folder: `index.json` names, for each match, its segments, one for every set of documents that was added.
+An index is a folder: `index.json` names, for each match, its segments, one for every set of documents that was added, with
+what that set was (`source`), so that the same set is not added twice.
 A segment is two sealed datasets:
 
     parts  keys/<n>  (high, low, doc) ascending; doc is the place in `docs`
@@ -14,7 +15,9 @@ then meets the same candidates as if everything were matched at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,12 +28,13 @@ import pyarrow.dataset as pads
 
 from pipeline.core.dataset import Dataset, Source, open_dataset
 from pipeline.core.errors import RecipeError
-from pipeline.core.files import read_json, short_hash
+from pipeline.core.files import read_json, read_sealed, short_hash
 from pipeline.core.registry import Call
 from pipeline.core.schema import DOC_ID
 
-FORMAT = 1
+FORMAT = 2
 INDEX = "index.json"
+SEGMENT = re.compile(r".+-\d{5}-(parts|docs)-[0-9a-f]{8}")  # the name of a segment's folder
 DOCS = pa.schema(
     [
         pa.field("doc_id", DOC_ID, nullable=False),
@@ -89,14 +93,23 @@ class Known:
 def read_index(path: Path) -> dict[str, Any]:
     """What `index.json` says. Raises: RecipeError if there is none, or it is damaged or of another format."""
     try:
-        listed: dict[str, Any] = read_json(path / INDEX)
+        listed: dict[str, Any] = read_sealed(path / INDEX)
     except FileNotFoundError as error:
         raise RecipeError(f"{path}: no index here (no {INDEX}). `winnow dedup index` makes one.") from error
     except ValueError as error:
+        other = _format_of(path / INDEX)
+        if other not in (None, FORMAT):
+            raise RecipeError(f"{path}: an index of format {other}; this winnow reads {FORMAT}.") from error
         raise RecipeError(f"{path / INDEX}: damaged ({error}).") from error
-    if listed.get("format") != FORMAT:
-        raise RecipeError(f"{path}: an index of format {listed.get('format')}; this winnow reads {FORMAT}.")
     return listed
+
+
+def _format_of(path: Path) -> object:
+    """What an `index.json` of another winnow says of itself, None if it is no JSON at all."""
+    try:
+        return dict(read_json(path)).get("format")
+    except (ValueError, TypeError):
+        return None
 
 
 def open_index(path: Path, calls: Sequence[Call]) -> dict[str, Known]:
@@ -116,6 +129,14 @@ def open_index(path: Path, calls: Sequence[Call]) -> dict[str, Known]:
             raise RecipeError(f"{path}: made with another '{call.name}': {other or 'an older version of it'}.")
         found[call.name] = Known(tuple(segment_at(path, s) for s in entry["segments"]))
     return found
+
+
+def sweep_segments(path: Path, listed: Mapping[str, Any]) -> None:
+    """Remove segments that no `index.json` names: what a command that was killed had begun, or had replaced."""
+    named = {s[kind] for entry in listed["matches"].values() for s in entry["segments"] for kind in ("parts", "docs")}
+    for folder in path.iterdir():
+        if folder.is_dir() and SEGMENT.fullmatch(folder.name) and folder.name not in named:
+            shutil.rmtree(folder)
 
 
 def segment_at(root: Path, names: dict[str, str]) -> Segment:

@@ -14,21 +14,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.core.bench import Bench, keys_of
+from pipeline.core.bench import WORK, Bench, keys_of
 from pipeline.core.errors import UsageError
-from pipeline.core.files import short_hash, write_json, write_parquet
+from pipeline.core.files import short_hash, write_parquet, write_sealed
+from pipeline.core.lock import lock
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import Plan, ShardResult, Task
-from pipeline.matching.index import DOCS, INDEX, Known, Segment, read_index, segment_at
+from pipeline.matching.index import DOCS, INDEX, Known, Segment, read_index, segment_at, sweep_segments
 from pipeline.matching.kernels.copies import NOBODY
 from pipeline.matching.question import SORTED_ROWS, Outputs
 from pipeline.matching.segments import VERSION, in_index
 from pipeline.matching.sets import SET_ROWS
 
+REMOVING = "removing"  # of index.json: a removal that is decided, and whose old segments may still be there
+
 
 def remove_documents(path: Path, targets: Sequence[str]) -> dict[str, dict[str, int]]:
     """Take documents, and those that were dropped for them, out of every match of an index: their keys, sets, ids and
-    addresses are gone from its files.
+    addresses are gone from its files, and from what a killed command left in its folder. Killed on the way, the same command
+    goes on.
 
     Args:
         targets: URLs or doc_ids (32 hex digits).
@@ -38,10 +42,27 @@ def remove_documents(path: Path, targets: Sequence[str]) -> dict[str, dict[str, 
     """
     if not (path / INDEX).is_file():
         raise UsageError(f"{path}: no index here (no {INDEX}).")
-    listed = read_index(path)
+    with lock(path):
+        shutil.rmtree(path / WORK, ignore_errors=True)
+        listed = read_index(path)
+        sweep_segments(path, listed)
+        before = listed.pop(REMOVING, None)
+        if before is not None:
+            write_sealed(path / INDEX, listed)
+            if before["targets"] == _name_of(targets):
+                done: dict[str, dict[str, int]] = before["done"]
+                return done
+        return _remove(path, listed, targets)
+
+
+def _name_of(targets: Sequence[str]) -> str:
+    """What tells whether a command is the same, and does not tell the documents."""
+    return short_hash(sorted(targets), 64)
+
+
+def _remove(path: Path, listed: dict[str, Any], targets: Sequence[str]) -> dict[str, dict[str, int]]:
     met: set[str] = set()
     done: dict[str, dict[str, int]] = {}
-    stale: list[Path] = []
     for name, entry in sorted(listed["matches"].items()):
         known = Known(tuple(segment_at(path, s) for s in entry["segments"]))
         named = _numbers_of(known, targets, met)
@@ -55,15 +76,14 @@ def remove_documents(path: Path, targets: Sequence[str]) -> dict[str, dict[str, 
             if not len(here):
                 continue
             made = _without(path, f"{name}-{i:05d}", segment, here)
-            entry["segments"][i] = {"parts": made.parts.dir.name, "docs": made.docs.dir.name}
-            stale += [segment.parts.dir, segment.docs.dir]
+            entry["segments"][i] |= {"parts": made.parts.dir.name, "docs": made.docs.dir.name}
         done[name] = {"named": len(named), "followers": len(followers)}
     missing = [t for t in targets if t not in met]
     if missing:
         raise UsageError(f"{path}: not in this index: {', '.join(missing)}. Nothing was removed.")
-    write_json(path / INDEX, listed)
-    for folder in stale:
-        shutil.rmtree(folder)
+    write_sealed(path / INDEX, {**listed, REMOVING: {"targets": _name_of(targets), "done": done}})
+    sweep_segments(path, listed)  # whoever comes next finds the entry, and does this if we don't
+    write_sealed(path / INDEX, listed)
     return done
 
 

@@ -100,7 +100,8 @@ class RepeatedWindows:
         bits = range_bits(asked.rows("keys"))
         tasks = [Task(r, inputs, RepeatArgs(bits)) for r in range(1 << bits)]
         found = bench.step(f"{self.name}-found", params, VERSION, [asked], tasks, repeat_range)
-        route = Task(0, {"found": found.every("found")}, RouteArgs(tuple(asked.shards()), bench.memory))
+        inputs = {"found": found.every("found"), "state": asked.every("state")}  # also whose shards there are
+        route = Task(0, inputs, RouteArgs(tuple(asked.shards()), bench.memory))
         repeats = bench.step(f"{self.name}-repeats", params, VERSION, [found], [route], route_repeats)
         return Reply(repeats, {}, ranked)
 

@@ -12,6 +12,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.events import Listener, nobody
 from pipeline.core.executor import make_executor
 from pipeline.core.files import SCRATCH_LEVEL
+from pipeline.core.hashes import Hashes
 from pipeline.core.recipe import Recipe, load
 from pipeline.run.limits import Limits
 from pipeline.run.stages import sections
@@ -26,7 +27,13 @@ def load_recipe(path: Path | None, sets: Sequence[str], *, name: str = "command"
 
 @contextmanager
 def open_bench(
-    root: Path, limits: Limits = ONE_WORKER, *, fixed: Mapping[str, Path] | None = None, told: Listener = nobody
+    root: Path,
+    limits: Limits = ONE_WORKER,
+    *,
+    fixed: Mapping[str, Path] | None = None,
+    told: Listener = nobody,
+    hashes: Hashes | None = None,
+    replace: bool = False,
 ) -> Iterator[Bench]:
     """The bench of a command; its workers end with the block, at once if the user says stop.
 
@@ -35,10 +42,13 @@ def open_bench(
         limits: how many processes, how much memory.
         fixed: the folder of a step that the user gave an `--out`.
         told: hears every event, in this thread.
+        hashes: what is read back of files; what steps read by default.
+        replace: results that were made from other inputs may go.
     """
     executor = make_executor(limits.workers)
     try:
-        yield Bench(root, executor, fixed or {}, memory=limits.sorting, told=told)
+        known = hashes or Hashes(workers=limits.workers)
+        yield Bench(root, executor, fixed or {}, memory=limits.sorting, told=told, hashes=known, replace=replace)
     except KeyboardInterrupt:
         executor.close(now=True)
         raise

@@ -204,8 +204,9 @@ def test_an_index_says_what_does_not_fit(trials: Trials) -> None:
     with pytest.raises(RecipeError, match="no index here"):
         trials.curate(path, (f'curate.index="{store}"',))
     trials.index(path, store)
+    again = write_jsonl(trials.folder / "again" / path.name, [*rows, *corpus(2, 1, "b")])
     with pytest.raises(StepError, match="20 of these documents are in the index already"):
-        trials.index(path, store)
+        trials.index(again, store)
     with pytest.raises(RecipeError, match=r"another 'minhash': bands 6 \(here 7\)"):
         trials.curate(path, (f'curate.index="{store}"', "curate.minhash.bands=7"))
     listed = json.loads((store / INDEX).read_text())

@@ -14,7 +14,7 @@ from docs.generate import recipe_page
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import RecipeError, UsageError
 from pipeline.core.events import Event, Said, TaskNote
-from pipeline.core.files import read_json, write_json
+from pipeline.core.files import read_sealed, write_sealed
 from pipeline.core.recipe import Recipe
 from pipeline.look.run import open_run
 from pipeline.run import stages
@@ -119,8 +119,8 @@ def test_what_a_later_stage_will_lack_is_said_before_anything_runs(tmp_path: Pat
 def test_a_result_of_a_stage_that_is_gone_from_run_json_is_not_taken(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, texts(tmp_path))
     found = run(recipe, tmp_path / "runs", last="extract")
-    facts = read_json(found.root / "run.json")
-    write_json(found.root / "run.json", {**facts, "steps": {**facts["steps"], "curate": "curate-00000000"}})
+    facts = read_sealed(found.root / "run.json")
+    write_sealed(found.root / "run.json", {**facts, "steps": {**facts["steps"], "curate": "curate-00000000"}})
     assert list(open_run(found.root).steps) == ["extract"]
 
 

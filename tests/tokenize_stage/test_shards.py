@@ -249,8 +249,13 @@ def test_export_to_nanogpt(plain: Run, tmp_path: Path) -> None:
     for split, name in (("train", "train"), ("validation", "val")):
         flat = np.memmap(tmp_path / "out" / f"{name}.bin", np.uint16, "r")  # as its train.py reads it
         assert flat.tolist() == [t for d in split_documents(plain, split) for t in d]
-    with pytest.raises(UsageError, match="something in it"):
-        export(plain.need("tokenize"), "nanogpt", tmp_path / "out")
+    assert export(plain.need("tokenize"), "nanogpt", tmp_path / "out") == done
+    with pytest.raises(UsageError, match="holds another result"):
+        export(plain.need("tokenize"), "megatron", tmp_path / "out")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    with pytest.raises(UsageError, match="not a winnow result"):
+        export(plain.need("tokenize"), "nanogpt", tmp_path / "mine")
     with pytest.raises(UsageError, match="no format 'tar'"):
         export(plain.need("tokenize"), "tar", tmp_path / "no")
 
