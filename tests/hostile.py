@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from crawler.fetch_log import FETCH_LOG
+from pipeline.core.bench import Bench
+from pipeline.core.files import write_json, write_parquet
+from pipeline.core.step import ShardResult, Task
+from pipeline.look.run import Run, open_run
+from tests.conftest import article, run, write_jsonl, write_recipe
 
 # Each kind of text that must not arrive anywhere as it is: terminal sequences (C0 and C1), deletions, bidi, invisible, separators.
 STEERING = {
@@ -38,3 +49,83 @@ def hidden(text: str, *, keep: str = "") -> list[str]:
     inkless = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0xFE00, 0xFE10)}
     found = {c for c in text if c not in keep and (unicodedata.category(c) in bad or ord(c) in inkless)}
     return sorted(f"U+{ord(c):04X}" for c in found)
+
+
+def hostile_rows() -> list[dict[str, Any]]:
+    """Rows of JSONL whose every column attacks; among them good ones, copies, and some that each kind of gate drops."""
+    rows: list[dict[str, Any]] = []
+    for i, (name, text) in enumerate(STEERING.items()):
+        body = f"{HOSTILE} {article(i)}"
+        rows.append(
+            {"url": f"http://{name.replace(' ', '-')}.test/{text}/{i}", "title": text, "text": body, text: text}
+        )
+    rows.append({"url": f"http://copy.test/{HOSTILE}", "title": HOSTILE, "text": f"{HOSTILE} {article(0)}", HOSTILE: 1})
+    rows.append({"url": f"http://short.test/{HOSTILE}", "text": HOSTILE, "date": HOSTILE})
+    rows.append({"url": f"{HOSTILE}", "text": f"{article(20)} {HOSTILE}", "title": MARKUP})
+    rows.append({"url": f"http://{MARKUP}/", "text": f"{article(21)} {MARKUP}"})
+    rows.append({"url": "http://[bad/", "text": article(22)})
+    rows.append({"url": "http://quiz.test/", "text": f"{article(23)} {QUESTION}"})
+    rows += [{"url": f"http://good.test/{i}", "title": f"Good {i}", "text": article(i)} for i in range(24, 28)]
+    return rows
+
+
+QUESTION = (
+    "What is the tallest kind of grass that grows wild on the northern slopes of the imaginary mountain Kelvorn today?"
+)
+
+
+def hostile_run(folder: Path) -> Run:
+    """A run over `hostile_rows`, with rule sets, signals, matches, evaluation sets and a fetch log that have hostile names."""
+    write_jsonl(folder / "texts" / f"{STEERING['clear']}{STEERING['bidi']}.jsonl", [*hostile_rows(), HOSTILE, "\x1b"])
+    (folder / f"{STEERING['bidi']}.toml").write_text(
+        f"name = {toml(GATE)}\nsource = {toml(HOSTILE)}\n[[rule]]\nreason = {toml(STEERING['clear'])}\n"
+        f"signal = {toml(SIGNAL)}\nmin = 40\nsource = {toml(HOSTILE)}\n[[rule]]\nreason = 'endless'\nsignal = 'number'\nmin = 0\n",
+        "utf-8",
+    )
+    (folder / "plug.py").write_text(
+        "from pipeline.core.registry import signal\n"
+        f"@signal({SIGNAL!r})\ndef words(doc): return float(len(doc.text.split()))\n"
+        f"@signal('number')\ndef number(doc): return float('nan') if 'bidi' in (doc.url or '') else float('inf')\n",
+        "utf-8",
+    )
+    write_jsonl(
+        folder / f"quiz{STEERING['clear']}.jsonl", [{"question": QUESTION}, {"question": f"{HOSTILE} {QUESTION}"}]
+    )
+    recipe = write_recipe(
+        folder,
+        'plugins = ["plug.py"]\n[extract]\ninputs = ["texts"]\n[curate]\nmeasure_dropped = true\n'
+        f'rules = ["{toml_text(STEERING["bidi"])}.toml"]\n'
+        f'gates = ["{toml_text(GATE)}", "exact", "minhash", "decontaminate"]\n'
+        f'[signals.contaminated_items]\nsets = ["quiz{toml_text(STEERING["clear"])}.jsonl"]\n',
+    )
+    made = run(recipe, folder / "runs")
+    bench = Bench(made.root)
+    crawled = bench.step("crawl", {}, 1, [], [Task(0, {}, None)], write_fetch_log)
+    steps = {"crawl": crawled.dir.name, **{k: d.dir.name for k, d in made.steps.items()}}
+    write_json(made.root / "run.json", {"recipe": "test", "steps": steps})
+    return open_run(made.root)
+
+
+def write_fetch_log(task: Task[None]) -> ShardResult:
+    """A fetch log with hostile addresses and notes."""
+    rows = [
+        {"url": url, "host": text, "outcome": "failed", "note": text, "status": None, "depth": 1, "referrer": text}
+        for text in STEERING.values()
+        for url in (f"http://fetch.test/{text}",)
+    ]
+    path = task.file("fetch")
+    write_parquet(path, pa.Table.from_pylist(rows, FETCH_LOG))
+    return ShardResult({path: len(rows)}, {"responses": 0, "outcomes": {"failed": len(rows), STEERING["bidi"]: 1}})
+
+
+GATE = STEERING["bidi"].replace(".", "-")
+SIGNAL = f"words{STEERING['clear']}\"'"
+
+
+def toml(text: str) -> str:
+    return f'"{toml_text(text)}"'
+
+
+def toml_text(text: str) -> str:
+    """The inside of a TOML text."""
+    return "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)

@@ -24,28 +24,21 @@ def stats(
     as_json: AsJson = False,
 ) -> None:
     """Funnel, hosts, languages, tokens and model of a run; the histogram of a signal; or how rules work together."""
-    if rules:
-        from pipeline.look.rules import rule_table
-        from pipeline.look.run import open_run
-
-        table = rule_table(open_run(run_path))
-        print_answer(table, as_json)
-        return
-    if signal and (near is not None or samples):
-        from pipeline.look.near import nearest
-        from pipeline.look.run import open_run
-
-        rows = nearest(open_run(run_path), signal, near, samples or 5)
-        print_answer(rows, as_json)
-        return
-    if not signal:
-        show_run(run_path, as_json)
-        return
+    from pipeline.look.damage import looking
+    from pipeline.look.near import nearest
+    from pipeline.look.rules import rule_table
     from pipeline.look.run import open_run
     from pipeline.look.stats import histogram
 
-    found = histogram(open_run(run_path), signal)
-    print_answer(found, as_json)
+    with looking(run_path):
+        if rules:
+            print_answer(rule_table(open_run(run_path)), as_json)
+        elif signal and (near is not None or samples):
+            print_answer(nearest(open_run(run_path), signal, near, samples or 5), as_json)
+        elif signal:
+            print_answer(histogram(open_run(run_path), signal), as_json)
+        else:
+            show_run(run_path, as_json)
 
 
 def inspect(
@@ -67,12 +60,14 @@ def inspect(
     """A glance into any file or step that winnow reads or writes, or at clusters of copies."""
     from pipeline.core.files import write_bytes
     from pipeline.look.clusters import clusters
+    from pipeline.look.damage import looking
     from pipeline.look.inspect import inspect as look
     from pipeline.look.run import open_run
     from pipeline.report.copies import copies_page
 
     if str(path) == "clusters" and run_path is not None:
-        copies = clusters(open_run(run_path), gate=gate, target=target, rows=rows)
+        with looking(run_path):
+            copies = clusters(open_run(run_path), gate=gate, target=target, rows=rows)
         if html is not None:
             write_bytes(html, copies_page(copies, f"Copies in {run_path.name}").encode())
         print_answer(copies, as_json)
@@ -80,7 +75,8 @@ def inspect(
     if step:
         from pipeline.look.tokens import batch_of_step
 
-        batch = batch_of_step(path, step, batch_rows=batch_rows)
+        with looking(path):
+            batch = batch_of_step(path, step, batch_rows=batch_rows)
         print_answer(batch, as_json)
         return
     found = look(path, rows=rows, tokenizer=tokenizer)
@@ -93,28 +89,34 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """The whole life of a URL: why it is in the data, or why not."""
+    from pipeline.look.damage import looking
     from pipeline.look.explain import explain as life
     from pipeline.look.run import open_run
 
-    found = life(open_run(run_path), target)
+    with looking(run_path):
+        found = life(open_run(run_path), target)
     print_answer(found, as_json)
 
 
 def whatif(run_path: RunPath, sets: Sets = NO_SETS, as_json: AsJson = False) -> None:
     """What other bounds would have decided: --set GATE.REASON.min=VALUE."""
+    from pipeline.look.damage import looking
     from pipeline.look.run import open_run
     from pipeline.look.whatif import whatif as ask
 
-    found = ask(open_run(run_path), sets)
+    with looking(run_path):
+        found = ask(open_run(run_path), sets)
     print_answer(found, as_json)
 
 
 def representation(run_path: RunPath, as_json: AsJson = False) -> None:
     """What curation removed by identity term, dialect, language and host, beside the rate of all documents."""
+    from pipeline.look.damage import looking
     from pipeline.look.representation import representation as measure
     from pipeline.look.run import open_run
 
-    found = measure(open_run(run_path))
+    with looking(run_path):
+        found = measure(open_run(run_path))
     print_answer(found, as_json)
 
 
@@ -128,7 +130,9 @@ def contamination(
 ) -> None:
     """Which items of evaluation sets occur in which documents, and the clean subset of each set."""
     from pipeline.look.contamination import contamination as look
+    from pipeline.look.damage import looking
     from pipeline.look.run import open_run
 
-    found = look(open_run(run_path), sets, out=out)
+    with looking(run_path):
+        found = look(open_run(run_path), sets, out=out)
     print_answer(found, as_json)

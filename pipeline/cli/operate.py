@@ -52,15 +52,17 @@ def export(
 def report(run_path: RunPath, out: Annotated[Path | None, typer.Option("--out", help="HTML file.")] = None) -> None:
     """Write one self-contained HTML file about a run."""
     from pipeline.core.lock import lock
+    from pipeline.look.damage import looking
     from pipeline.report.build import write_report
     from pipeline.run.run import REPORT, note_report
 
     place = out or run_path / REPORT
     inside = place.parent.resolve() == run_path.resolve() and run_path.is_dir()
-    with lock(run_path) if inside else lock(place, file=True):
-        print(visible(str(write_report(run_path, place))))
+    with lock(run_path) if inside else lock(place, file=True), looking(run_path):
+        written = write_report(run_path, place)
         if inside:
             note_report(run_path)
+    print(visible(str(written)))
 
 
 def verify(run_path: RunPath, as_json: AsJson = False) -> None:

@@ -88,6 +88,8 @@ def load_rule_set(path: Path) -> RuleSet:
     head = _RuleFile(**check(str(path), data, {**params_of(_RuleFile), "rule": _any_list()}))
     rules = []
     for i, row in enumerate(head.rule):
+        if not isinstance(row, dict):
+            raise RecipeError(f"{path}: rule {i + 1}: expected a table, got {row!r}.")
         rule = Rule(**check(f"{path}: rule {i + 1}", row, params_of(Rule)))
         if rule.min is None and rule.max is None and rule.one_of is None and not rule.by_language:
             raise RecipeError(f"{path}: rule '{rule.reason}' has no bound: give min, max or one_of.")

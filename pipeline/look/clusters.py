@@ -6,6 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow as pa
 from pipeline.core.bench import work_step
 from pipeline.core.errors import UsageError
 from pipeline.core.schema import DOC_ID
+from pipeline.look.addresses import same_address
 from pipeline.look.run import Run, rows_where, table_of
 
 WORDS = 1_500  # of each text are compared
@@ -98,8 +100,11 @@ def clusters(run: Run, *, gate: str = "", target: str = "", rows: int = 5, copie
         raise UsageError(f"{run.root}: no document was dropped as a copy{f' by {gate}' if gate else ''}.")
     order = sorted(groups, key=lambda k: (-len(groups[k]), k))
     if target:
+        same = partial(same_address, target)
         order = [
-            k for k in order if _is(run, k, target) or any(target in (r["url"], r["doc_id"].hex()) for r in groups[k])
+            k
+            for k in order
+            if _is(run, k, target) or any(target == r["doc_id"].hex() or same(r["url"]) for r in groups[k])
         ]
         if not order:
             raise UsageError(f"{target}: neither a copy nor kept for one in this run.")
@@ -119,7 +124,7 @@ def _cluster(run: Run, kept: bytes, dropped: list[dict[str, Any]], copies: int) 
 
 
 def _is(run: Run, doc_id: bytes, target: str) -> bool:
-    return target == doc_id.hex() or _text_of(run, doc_id)[1] == target
+    return target == doc_id.hex() or same_address(target, _text_of(run, doc_id)[1])
 
 
 def _compared(run: Run, kept: str | None, dropped: Mapping[str, Any]) -> tuple[Part, ...]:

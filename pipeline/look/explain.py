@@ -4,10 +4,10 @@ and the rows of the token shards that hold it."""
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,10 +18,14 @@ from pipeline.core.answers import ABSENT
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError
 from pipeline.core.schema import DOC_ID
+from pipeline.look.addresses import spellings_in
 from pipeline.look.rows import Decision, Edit, Facts, Fetch, decision_of, of_row
 from pipeline.look.run import Run, rows_where, rules_of, table_of
 from tokenize_stage.config import SPLITS
 from tokenize_stage.reader import parts_of_row
+
+COMPARED_URLS, COMPARED_CHARS = 50_000, 1_000  # for "close to it": more, or longer ones, take too long to compare
+_DOC_ID = re.compile(r"<?(?:urn:uuid:)?([0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})>?", re.I)
 
 
 @dataclass(frozen=True)
@@ -109,38 +113,54 @@ class Explanation:
 
 
 def explain(run: Run, target: str) -> Explanation:
-    """Everything the run knows about a URL or a doc_id (32 hex digits).
+    """Everything the run knows about a URL, in any spelling, or a doc_id (32 hex digits, or a UUID).
 
     Raises: UsageError if the run never met it; names similar URLs.
     """
-    for form in forms_of(target):  # as it stands in a page, and as the crawl wrote it down
-        fetch = _fetch(run, form)
-        documents = tuple(_life(run, doc_id) for doc_id in _captures(run, form))
-        if fetch is not None or documents:
-            break
-    else:
+    doc_id = _doc_id(target)
+    forms = forms_of(target)  # as it stands in a page, and as the crawl wrote it down
+    fetch = None if doc_id else _fetch(run, forms)
+    found = [doc_id] if doc_id else _captures(run, forms, any_scheme=fetch is None)
+    if fetch is not None and not found:
+        found = _captures(run, [fetch.url], any_scheme=False)
+    documents = tuple(life for d in found if _is_known(life := _life(run, d)))
+    if fetch is None and not documents:
         raise UsageError(f"{target}: this run never met it.{_similar(run, target)}")
     return Explanation(target, fetch, documents, _verdict(fetch, documents))
 
 
-def _fetch(run: Run, target: str) -> Fetch | None:
+def _doc_id(target: str) -> bytes | None:
+    """The identity that a target writes in hex digits; None if it is an address."""
+    found = _DOC_ID.fullmatch(target.strip())
+    return bytes.fromhex(found[1].replace("-", "")) if found else None
+
+
+def _is_known(life: Life) -> bool:
+    """Whether any table has a row of it."""
+    return bool(life.document or life.extract or life.curate or life.kept or life.text)
+
+
+def _fetch(run: Run, forms: Sequence[str]) -> Fetch | None:
+    """The row of the fetch log, of the closest spelling that it has."""
     crawl = run.get("crawl")
-    rows = rows_where(crawl, "fetch", "url", target) if crawl else []
-    return of_row(Fetch, rows[0]) if rows else None
+    if crawl is None:
+        return None
+    for url in spellings_in(table_of(crawl, "fetch", ["url"])["url"], forms, any_scheme=True):
+        for row in rows_where(crawl, "fetch", "url", url):
+            return of_row(Fetch, row)
+    return None
 
 
-def _captures(run: Run, target: str) -> list[bytes]:
-    value: Any = target
-    column = "url"
-    if len(target) == 32 and all(c in "0123456789abcdef" for c in target.lower()):
-        column, value = "doc_id", pa.scalar(bytes.fromhex(target), DOC_ID)
-    found: list[bytes] = []
-    for stage in ("extract", "curate"):
-        step = run.get(stage)
-        for folder in ("data", "decisions"):
-            if step:
-                found += [r["doc_id"] for r in rows_where(step, folder, column, value, ["doc_id"])]
-    return list(dict.fromkeys(found))
+def _captures(run: Run, forms: Sequence[str], *, any_scheme: bool) -> list[bytes]:
+    """The documents of the closest spelling that data and decisions have."""
+    tables = [(step, folder) for s in ("extract", "curate") if (step := run.get(s)) for folder in ("data", "decisions")]
+    urls = pa.chunked_array(
+        [chunk for step, folder in tables for chunk in table_of(step, folder, ["url"])["url"].chunks], pa.string()
+    )
+    for url in spellings_in(urls, forms, any_scheme=any_scheme):
+        found = [r["doc_id"] for step, folder in tables for r in rows_where(step, folder, "url", url, ["doc_id"])]
+        return list(dict.fromkeys(found))
+    return []
 
 
 def _life(run: Run, doc_id: bytes) -> Life:
@@ -229,7 +249,9 @@ def _similar(run: Run, target: str) -> str:
     urls: set[str] = set()
     for stage, folder in (("crawl", "fetch"), ("extract", "data"), ("extract", "decisions")):
         urls.update(u for u in table_of(run.get(stage), folder, ["url"])["url"].to_pylist() if u)
-    close = difflib.get_close_matches(target, urls, n=3, cutoff=0.7) if len(urls) < 50_000 else []
+    if len(target) > COMPARED_CHARS or len(urls) > COMPARED_URLS:
+        return ""
+    close = difflib.get_close_matches(target, [u for u in urls if len(u) <= COMPARED_CHARS], n=3, cutoff=0.7)
     return f" Close to it: {', '.join(close)}." if close else ""
 
 
@@ -242,7 +264,7 @@ def _verdict(fetch: Fetch | None, documents: Sequence[Life]) -> str:
             return "in the curated data"
     for life in documents:
         for d in (*(life.curate or ()), *(life.extract or ())):
-            kept = f" of {d.kept_url} ({d.similarity:.3f})" if d.kept_url else ""
+            kept = f" of {d.kept_url} ({d.similarity or 0:.3f})" if d.kept_url else ""
             note = f" ({d.note})" if d.note else ""
             return f"dropped by {d.gate}: {', '.join(d.reasons)}{kept}{note}"
         if life.document:

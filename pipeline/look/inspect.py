@@ -1,19 +1,22 @@
-"""A glance into any file or step: what it is, how much, and some of it."""
+"""A glance into any file or step: what it is, how much, and some of it. Files may be damaged, or not what their name says."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import zstandard
 
 from pipeline.core.answers import Json
-from pipeline.core.dataset import Source, is_dataset, open_dataset
-from pipeline.core.errors import UsageError
+from pipeline.core.dataset import MANIFEST, Source, is_dataset, open_dataset
+from pipeline.core.errors import DataError, UsageError, WinnowError
 from pipeline.core.files import read_json
 from pipeline.ingest.plan import kind_of
 from pipeline.ingest.rows import Broken, jsonl_rows
@@ -21,6 +24,21 @@ from pipeline.ingest.warc import captures
 from pipeline.look.tokens import ShardGlance, look_at_shard
 
 MAX_RECORD_BYTES = 50_000_000
+MAX_JSON_BYTES = 200_000_000
+MAX_PROBLEM_CHARS = 300
+OPEN = ".open"  # behind the name of a WARC file that a crawl is writing
+# What reading a file of any content may raise, when the file is to blame.
+UNREADABLE = (
+    pa.ArrowException,
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    zlib.error,
+    zstandard.ZstdError,
+)
+NO_VALUE = (pa.ArrowException, ValueError, OverflowError, KeyError)  # for one that Python cannot hold
 # A value of a file that anybody may have written, as pyarrow gives it or as JSON; bytes of a column as hex digits.
 Cell: TypeAlias = object
 Row: TypeAlias = dict[str, Cell]
@@ -119,29 +137,71 @@ def inspect(path: Path, *, rows: int = 5, tokenizer: Path | None = None) -> Glan
         rows: how many to show.
         tokenizer: decodes token shards; found by itself inside a run.
 
-    Raises: UsageError for what is none of these.
+    Raises: UsageError for what is none of these; DataError, in one sentence, for what cannot be read as what it is called.
     """
+    try:
+        if path.is_dir():
+            return _folder(path)
+        return _file(path, max(rows, 0), tokenizer)
+    except WinnowError:
+        raise
+    except UNREADABLE as error:
+        raise DataError(f"{path}: cannot be read: {_said(error)}.") from error
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, on one line of a bounded length."""
+    text = (error.strerror if isinstance(error, OSError) else "") or str(error) or type(error).__name__
+    shown = " ".join(text.split()).rstrip(".")
+    return shown if len(shown) <= MAX_PROBLEM_CHARS else shown[:MAX_PROBLEM_CHARS] + "…"
+
+
+def _folder(path: Path) -> Glance:
     if is_dataset(path):
-        m = open_dataset(path).manifest
-        errors = None if m.get("errors") is None else tuple(m["errors"])
-        return StepGlance(m.get("kind"), m["step"], m["key"], m["counts"], m["lineage"], errors, len(m["files"]))
+        return _step(path)
     if (path / "run.json").is_file():
         found = read_json(path / "run.json")
-        return RunGlance(found["recipe"], found["steps"])
-    if not path.is_file():
+        try:
+            steps = {str(stage): str(folder) for stage, folder in found["steps"].items()}
+            return RunGlance(str(found["recipe"]), steps)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path / 'run.json'}: damaged ({type(error).__name__}: {error}).") from error
+    if (path / "step.json").is_file():
+        raise UsageError(f"{path}: an unfinished step: the command that began it goes on with it.")
+    raise UsageError(f"{path}: a folder, but no run (run.json) and no finished step (manifest.json).")
+
+
+def _step(path: Path) -> StepGlance:
+    m = open_dataset(path).manifest
+    kind, step, key, errors = m.get("kind"), m["step"], m["key"], m.get("errors")
+    shapes = (
+        (kind, str | None), (step, str), (key, str), (m["counts"], dict), (m["lineage"], dict), (m["files"], dict),
+        (errors, list | None),
+    )  # fmt: skip
+    if not all(isinstance(value, shape) for value, shape in shapes):
+        raise DataError(f"{path / MANIFEST}: damaged (an entry is not of its type).")
+    listed = None if errors is None else tuple(map(str, errors))
+    return StepGlance(kind, step, key, m["counts"], m["lineage"], listed, len(m["files"]))
+
+
+def _file(path: Path, rows: int, tokenizer: Path | None) -> Glance:
+    if not path.exists():
         raise UsageError(f"{path}: no such file, step or run.")
+    if not path.is_file():
+        raise UsageError(f"{path}: neither a file nor a folder (a device, a pipe or a socket).")
     if path.suffix == ".parquet":
         return _parquet(path, rows, tokenizer)
+    size = path.stat().st_size
     if path.suffix == ".json":
-        return JsonGlance(read_json(path))
-    kind = kind_of(path)
+        if size > MAX_JSON_BYTES:
+            raise UsageError(f"{path}: {size:,} bytes are too many for one JSON value.")
+        return JsonGlance(json.loads(path.read_bytes()))
+    kind = kind_of(path.with_name(path.name.removesuffix(OPEN)))
     if kind == "warc":
-        return WarcGlance(path.stat().st_size, _records(path, rows))
+        return WarcGlance(size, _records(path, rows))
     if kind == "jsonl":
         lines = islice(jsonl_rows(Source(path, ""), max_bytes=MAX_RECORD_BYTES), rows)
-        return JsonlGlance(
-            path.stat().st_size, tuple(JsonlLine(p, r.problem if isinstance(r, Broken) else r) for p, r in lines)
-        )
+        return JsonlGlance(size, tuple(JsonlLine(p, r.problem if isinstance(r, Broken) else r) for p, r in lines))
     raise UsageError(f"{path}: winnow does not know this kind of file.")
 
 
@@ -153,24 +213,62 @@ def _records(path: Path, rows: int) -> tuple[WarcRecord, ...]:
 
 
 def _parquet(path: Path, rows: int, tokenizer: Path | None) -> ParquetGlance | ShardGlance:
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UsageError(f"{path}: {error}") from error
-    with file:
-        metadata = {k.decode(): v.decode() for k, v in (file.schema_arrow.metadata or {}).items() if b"winnow" in k}
+    # opened here: pyarrow takes no path that is not UTF-8
+    with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
+        pairs = (file.schema_arrow.metadata or {}).items()
+        metadata = {_text(k): _text(v) for k, v in pairs if b"winnow" in k}
         if "winnow.dtype" in metadata:
             return look_at_shard(path, rows=rows, tokenizer=tokenizer)
         first = next(file.iter_batches(batch_size=rows, use_threads=False), None) if rows else None
+        names = _distinct(file.schema_arrow.names)
         return ParquetGlance(
             bytes=path.stat().st_size,
             num_rows=file.metadata.num_rows,
             row_groups=file.metadata.num_row_groups,
-            columns={f.name: str(f.type) for f in file.schema_arrow},
+            columns=dict(zip(names, map(str, file.schema_arrow.types), strict=True)),
             metadata=metadata,
-            rows=tuple(_row(r) for r in first.to_pylist()) if first is not None else (),
+            rows=_rows(names, first) if first is not None else (),
         )
 
 
-def _row(values: Mapping[str, Any]) -> Row:
-    return {name: value.hex() if isinstance(value, bytes) else value for name, value in values.items()}
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of columns; of those that are the same, the second one is `NAME (2)`."""
+    return [n if n not in names[:i] else f"{n} ({names[:i].count(n) + 1})" for i, n in enumerate(names)]
+
+
+def _rows(names: Sequence[str], batch: pa.RecordBatch) -> tuple[Row, ...]:
+    columns = [_cells(column) for column in batch.columns]
+    return tuple(dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+
+
+def _cells(column: pa.Array) -> list[Cell]:
+    """The values of a column; one that Python has no value for (a time in nanoseconds or beyond the year 9999, a zone that
+    is not known here, a text that is not UTF-8) as what it is called."""
+    try:
+        return [value.hex() if isinstance(value, bytes) else value for value in column.to_pylist()]
+    except NO_VALUE:
+        return [_cell(column, i) for i in range(len(column))]
+
+
+def _cell(column: pa.Array, at: int) -> Cell:
+    one, kind = column.slice(at, 1), column.type
+    try:
+        return _plain(one)
+    except NO_VALUE:
+        pass
+    try:
+        return _plain(one.cast(pa.string()))
+    except NO_VALUE:
+        pass
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return _text(one.view(pa.binary() if pa.types.is_string(kind) else pa.large_binary())[0].as_py())
+    return f"({kind} without a form here)"
+
+
+def _plain(one: pa.Array) -> Cell:
+    (value,) = one.to_pylist()
+    return value.hex() if isinstance(value, bytes) else value

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.core.errors import UsageError, did_you_mean
-from pipeline.core.sql import database
+from pipeline.core.sql import database, name_of
 from pipeline.look.run import Run, rows_where, rules_of
 
 SAMPLE_CHARS = 300
@@ -48,6 +49,8 @@ def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -
         value = next((b for b in bounds if b is not None), None)
         if value is None:
             raise UsageError(f"no rule of this run bounds '{signal}': give a value with --near.")
+    if not math.isfinite(value):
+        raise UsageError(f"--near {value}: give a finite number.")
     files = {"s": [str(p) for p in curate.files("signals")], "d": [str(p) for p in curate.files("decisions")]}
     with database() as connection:
         found = connection.sql("SELECT * FROM read_parquet($s, union_by_name=true) LIMIT 0", params={"s": files["s"]})
@@ -56,12 +59,13 @@ def nearest(run: Run, signal: str, value: float | None = None, count: int = 5) -
             raise UsageError(
                 f"no number '{signal}' in this run.{did_you_mean(signal, known)} It has: {', '.join(known)}."
             )
+        column = name_of(signal)
         sides: dict[str, list[dict[str, Any]]] = {}
         for side, sign, order in (("below", "<", "DESC"), ("above", ">=", "ASC")):
             sides[side] = connection.sql(
-                f'SELECT s.doc_id, s.url, s.host, s."{signal}" AS value, d.gate AS dropped_by '
+                f"SELECT s.doc_id, s.url, s.host, s.{column} AS value, d.gate AS dropped_by "
                 f"FROM read_parquet($s, union_by_name=true) s LEFT JOIN read_parquet($d) d USING (doc_id) "
-                f'WHERE s."{signal}" {sign} {value!r} ORDER BY s."{signal}" {order}, s.url LIMIT {count}',
+                f"WHERE s.{column} {sign} {value!r}::DOUBLE ORDER BY s.{column} {order}, s.url LIMIT {max(count, 0)}",
                 params=files,
             ).to_arrow_table().to_pylist()  # fmt: skip
     below, above = (

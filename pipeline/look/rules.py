@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import duckdb
 
 from pipeline.core.rules import Rule
-from pipeline.core.sql import database
+from pipeline.core.sql import database, text_of
 from pipeline.look.run import Run, rules_of
 from pipeline.look.whatif import condition, load_documents
 
@@ -68,7 +68,7 @@ def rule_table(run: Run, *, top_pairs: int = 15) -> RuleTable:
         load_documents(connection, curate, [r.signal for _, r in rules])
         flags = ", ".join(f"NOT coalesce({condition(r)}, true) AS f{i}" for i, (_, r) in enumerate(rules))
         total = " + ".join(f"f{i}::INT" for i in range(len(rules))) or "0"
-        listed = ", ".join("'" + o.replace("'", "''") + "'" for o in others) or "''"
+        listed = ", ".join(map(text_of, others)) or "''"
         connection.execute(
             f"CREATE TABLE flags AS SELECT *, {total} AS n FROM (SELECT bytes, before IN ({listed}) AS other, {flags} FROM docs)"
         )

@@ -14,6 +14,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.rules import Rule
 from pipeline.run.run import RUN, sealed
 from pipeline.run.stages import results
+from pipeline.text.visible import is_utf8
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class Run:
 def open_run(path: Path) -> Run:
     """Open a run directory, or a single step as a run of its own.
 
-    Raises: UsageError if it is neither.
+    Raises: UsageError if it is neither, or lies at a path that is not UTF-8, which Arrow and DuckDB do not open.
     """
+    if not is_utf8(str(path.absolute())):
+        raise UsageError(f"{path}: this path is not UTF-8: look at the run from a folder that can be written in UTF-8.")
     if (path / RUN).is_file():
         return Run(path, sealed(path, results()))
     if is_dataset(path):

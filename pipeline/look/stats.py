@@ -11,10 +11,13 @@ import pyarrow as pa
 from pipeline.core.answers import Counts
 from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError, did_you_mean
+from pipeline.core.files import read_json
 from pipeline.core.sql import database
 from pipeline.look.run import Run, table_of
 from train.result import Trained, read_result
 
+LISTED_GAPS = 10
+DAMAGE = "broken_record"  # the reason of what stands for a damaged place
 QUANTILES = ("0.05", "0.25", "0.5", "0.75", "0.95")
 
 
@@ -44,14 +47,40 @@ class GateDrops:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A place of an input file that could not be read: the file, where it begins (byte or row), and what is wrong."""
+
+    source: str | None
+    source_offset: int | None
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """What of the inputs could not be read.
+
+    Attributes:
+        places: how many there are. bytes: of the input files. of_bytes: of all input files together, None if nothing says.
+        examples: the first ones by file and offset.
+    """
+
+    places: int
+    bytes: int
+    of_bytes: int | None
+    examples: tuple[Gap, ...]
+
+
+@dataclass(frozen=True)
 class Funnel:
-    """In, out, and what lay between; `bytes_out` of text; `edits` by kind."""
+    """In, out, and what lay between; `bytes_out` of text; `edits` by kind; `records` of archives by type; `gaps` if any."""
 
     rows_in: int
     rows_out: int
     bytes_out: int
     gates: tuple[GateDrops, ...]
     edits: Counts
+    records: Counts
+    gaps: Gaps | None
 
 
 @dataclass(frozen=True)
@@ -144,15 +173,41 @@ def _funnel(step: Dataset | None) -> Funnel | None:
         return None
     reasons = reason_table(step)
     gates = []
-    for gate in step.manifest.get("gates") or ["ingest", "extract"]:
+    listed = step.manifest.get("gates") or ["ingest", "extract"]
+    for gate in dict.fromkeys([*listed, *(r.gate for r in reasons)]):
         rows = [r for r in reasons if r.gate == gate]
         whole = next((r for r in rows if r.reason is None), None)
         documents, size = (whole.documents, whole.bytes) if whole else (0, 0)
         gates.append(GateDrops(gate, documents, size, tuple(r for r in rows if r.reason is not None)))
     counts = step.counts
     return Funnel(
-        counts["rows_in"], counts["rows_out"], counts.get("text_bytes", 0), tuple(gates), counts.get("edits", {})
-    )
+        counts["rows_in"], counts["rows_out"], counts.get("text_bytes", 0), tuple(gates), counts.get("edits", {}),
+        counts.get("records", {}), _gaps(step),
+    )  # fmt: skip
+
+
+def _gaps(step: Dataset) -> Gaps | None:
+    """Damaged places of the inputs; None if there are none."""
+    counts = step.counts
+    places, lost = counts.get("gaps", 0), counts.get("gap_bytes", 0)
+    if not places and not lost:
+        return None
+    with database() as connection:
+        rows = connection.execute(
+            "SELECT source, source_offset, note FROM read_parquet($f) WHERE list_contains(reasons, $r) "
+            f"ORDER BY source, source_offset LIMIT {LISTED_GAPS}",
+            {"f": [str(p) for p in step.files("decisions")], "r": DAMAGE},
+        ).fetchall()
+    return Gaps(places, lost, _input_bytes(step), tuple(Gap(*row) for row in rows))
+
+
+def _input_bytes(step: Dataset) -> int | None:
+    """Bytes of all files that a step planned to read; those of records and gaps where the plan is gone."""
+    plan = step.dir / "plan.json"
+    if plan.is_file():
+        return sum(int(f["bytes"]) for f in read_json(plan)["files"].values())
+    records = step.counts.get("record_bytes")
+    return None if records is None else int(records) + int(step.counts.get("gap_bytes", 0))
 
 
 def reason_table(step: Dataset) -> tuple[ReasonDrops, ...]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tokenize_stage.reader import Tokens
 
 FREQUENT = 20
+MAX_VOCABULARY = 1 << 32
 PERCENTILES = (0, 10, 50, 90, 100)
 
 
@@ -140,10 +141,8 @@ def look_at_shard(path: Path, *, rows: int = 5, tokenizer: Path | None = None) -
     """
     from tokenize_stage.vocabulary import load_tokenizer, spellings
 
-    with pq.ParquetFile(path) as f:
-        metadata = {k.decode(): v.decode() for k, v in (f.schema_arrow.metadata or {}).items() if b"winnow" in k}
-        if "winnow.dtype" not in metadata:
-            raise UsageError(f"{path}: no token shard.")
+    with open(path, "rb") as stream, pq.ParquetFile(stream) as f:
+        metadata = _shard_metadata(path, f.schema_arrow)
         groups, n_rows = f.metadata.num_row_groups, f.metadata.num_rows
         names = [n for n in ("n_tokens", "doc_ids", "doc_starts", "doc_sources") if n in f.schema_arrow.names]
         table = f.read(columns=names)
@@ -177,6 +176,30 @@ def look_at_shard(path: Path, *, rows: int = 5, tokenizer: Path | None = None) -
         unused=int(np.count_nonzero(counts == 0)),
         rows=_first_rows(first, metadata, words) if first is not None else (),
     )
+
+
+def _shard_metadata(path: Path, schema: pa.Schema) -> dict[str, str]:
+    """What winnow wrote into a shard. Raises: UsageError if the file is no token shard, or not a whole one."""
+    from tokenize_stage.rows import row_schema
+
+    pairs = (schema.metadata or {}).items()
+    metadata = {k.decode("utf-8", "replace"): v.decode("utf-8", "replace") for k, v in pairs if b"winnow" in k}
+    if "winnow.dtype" not in metadata:
+        raise UsageError(f"{path}: no token shard.")
+    try:
+        width, size, dtype = (metadata[f"winnow.{name}"] for name in ("row_tokens", "vocab_size", "dtype"))
+        named = metadata["winnow.tokenizer_sha256"]
+        made = row_schema(int(width), np.dtype(dtype).itemsize, {})
+        if not (0 < int(size) <= MAX_VOCABULARY and named and np.dtype(dtype).kind == "u"):
+            raise ValueError("a vocabulary of no size")
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError(f"{path}: its metadata is not that of a token shard ({error}).") from error
+    for column in made:
+        if column.name not in schema.names and column.name == "doc_sources":
+            continue
+        if schema.names.count(column.name) != 1 or schema.field(column.name).type != column.type:
+            raise UsageError(f"{path}: column '{column.name}' is not that of a token shard.")
+    return metadata
 
 
 def _token_counts(f: pq.ParquetFile, metadata: Mapping[str, str]) -> npt.NDArray[np.int64]:

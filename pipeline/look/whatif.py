@@ -12,7 +12,7 @@ from pipeline.core.dataset import Dataset
 from pipeline.core.errors import RecipeError, UsageError, did_you_mean
 from pipeline.core.recipe import override, parse_set
 from pipeline.core.rules import Rule, RuleSet, configure
-from pipeline.core.sql import database
+from pipeline.core.sql import database, name_of, text_of
 from pipeline.look.run import Run, rules_of
 from pipeline.look.stats import GroupBytes
 
@@ -132,7 +132,7 @@ def load_documents(connection: duckdb.DuckDBPyConnection, curate: Dataset, signa
         "SELECT * FROM read_parquet($s, union_by_name=true) LIMIT 0", params={"s": files["s"]}
     ).columns
     wanted = ["doc_id", "url", "host", "bytes", *dict.fromkeys([*signals, "language"])]
-    columns = ", ".join(f'"{c}"' if c in found else f'NULL::VARCHAR AS "{c}"' for c in wanted)
+    columns = ", ".join(name_of(c) if c in found else f"NULL::VARCHAR AS {name_of(c)}" for c in wanted)
     connection.execute(
         f"CREATE TABLE docs AS SELECT s.*, d.gate AS before FROM (SELECT {columns} FROM read_parquet($s, "
         "union_by_name=true)) s LEFT JOIN (SELECT doc_id, gate FROM read_parquet($d)) d USING (doc_id)",
@@ -144,20 +144,20 @@ def _first_gate(rules: dict[str, list[Rule]], order: Sequence[str]) -> str:
     """SQL: the first gate that drops a document, or NULL. Gates without rules decide as they did."""
     cases = []
     for gate in order:
-        name = gate.replace("'", "''")
+        name = text_of(gate)
         if gate in rules:
             failing = " OR ".join(f"NOT ({condition(r)})" for r in rules[gate])
-            cases.append(f"WHEN {failing} THEN '{name}'")
+            cases.append(f"WHEN {failing} THEN {name}")
         else:
-            cases.append(f"WHEN before = '{name}' THEN '{name}'")
+            cases.append(f"WHEN before = {name} THEN {name}")
     return f"CASE {' '.join(cases)} END"
 
 
 def condition(rule: Rule) -> str:
     """SQL that is true where a document passes a rule."""
-    column = '"' + rule.signal.replace('"', '""') + '"'
+    column = name_of(rule.signal)
     if rule.one_of is not None:
-        listed = ", ".join("'" + str(v).replace("'", "''") + "'" for v in rule.one_of)
+        listed = ", ".join(text_of(str(v)) for v in rule.one_of)
         return f"{column} IS NULL OR {column} IN ({listed})"
     parts = [f"NOT isnan({column})"]
     for bound, sign in (("min", ">="), ("max", "<=")):
@@ -171,7 +171,9 @@ def _bound(rule: Rule, bound: str) -> str:
     base = getattr(rule, bound)
     default = "NULL" if base is None else repr(float(base))
     cases = [
-        f"WHEN language = '{lang}' THEN {float(own[bound])!r}" for lang, own in rule.by_language.items() if bound in own
+        f"WHEN language = {text_of(lang)} THEN {float(own[bound])!r}"
+        for lang, own in rule.by_language.items()
+        if bound in own
     ]
     return f"(CASE {' '.join(cases)} ELSE {default} END)" if cases else default
 

@@ -21,7 +21,7 @@ from pipeline.look.rules import rule_table
 from pipeline.look.run import Run, open_run, rules_of
 from pipeline.look.stats import NumberHistogram, Stats, histogram, stats
 from pipeline.report import svg
-from pipeline.report.format import mib
+from pipeline.report.format import gaps_line, mib
 from pipeline.report.page import document
 from pipeline.report.samples import dropped_samples, kept_samples
 from train.result import read_log
@@ -91,6 +91,7 @@ def write_report(root: Path, out: Path) -> Path:
     body = environment.get_template("report.html.j2").render(
         s=facts,
         bar=svg.bar,
+        gaps_line=gaps_line,
         funnel=_funnel(facts),
         charts=_charts(run),
         unique=_unique(run),

@@ -51,7 +51,7 @@ def dropped_samples(run: Run) -> list[Decision]:
         kept_urls = _kept_urls(run, table)
         by_reason: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for row in table.to_pylist():
-            by_reason.setdefault((row["gate"], row["reasons"][0]), []).append(row)
+            by_reason.setdefault((row["gate"], row["reasons"][0] if row["reasons"] else ""), []).append(row)
         for rows in by_reason.values():
             samples += [decision_of(r, kept_urls.get(r["kept_doc_id"])) for r in _pick(rows, SAMPLES_PER_REASON)]
     return samples

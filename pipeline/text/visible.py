@@ -61,6 +61,15 @@ def prose(text: str) -> str:
     return visible(text.replace("\r\n", " ").replace("\n", " ").replace("\t", " "))
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written in UTF-8: no lone surrogate is in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def columns(text: str) -> int:
     """Columns of a terminal that a visible text takes: two for East Asian wide characters, none for combining marks."""
     if text.isascii():

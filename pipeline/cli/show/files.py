@@ -27,7 +27,7 @@ def show_glance(glance: Glance) -> None:
         print(f"--- row {i}")
         for name, value in row.items():
             shown = value if isinstance(value, str) else json.dumps(as_json(value), ensure_ascii=False)
-            print(f"  {padded(name, 18)}{cut(shown[: SHOWN_CHARS + 1], SHOWN_CHARS)}")
+            print(f"  {padded(name, 17)} {cut(shown[: SHOWN_CHARS + 1], SHOWN_CHARS)}")
 
 
 def _rows(glance: Glance) -> Sequence[Mapping[str, object]]:

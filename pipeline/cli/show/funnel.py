@@ -6,13 +6,14 @@ import textwrap
 
 from pipeline.core.answers import Counts
 from pipeline.look.near import Nearest
-from pipeline.look.stats import Funnel, GroupBytes, NameHistogram, NumberHistogram, Stats
-from pipeline.report.format import bar, mib
+from pipeline.look.stats import Funnel, Gaps, GroupBytes, NameHistogram, NumberHistogram, Stats
+from pipeline.report.format import bar, gaps_line, mib
 from pipeline.text.visible import padded, prose, visible
 from train.result import Trained
 
 LISTED_GROUPS = 8
 LISTED_NAMES = 30
+LISTED_GAPS = 3
 
 
 def show_stats(s: Stats) -> None:
@@ -37,6 +38,8 @@ def show_stats(s: Stats) -> None:
 
 def _funnel(stage: str, funnel: Funnel) -> None:
     print(f"\n{stage:<26}{funnel.rows_in:>9,} in")
+    if funnel.gaps:
+        _gaps(funnel.gaps)
     for gate in funnel.gates:
         if not gate.documents:
             continue
@@ -46,6 +49,12 @@ def _funnel(stage: str, funnel: Funnel) -> None:
     for kind, n in funnel.edits.items():
         print(f"  ~ {padded(kind, 22)}{n:>9,} replaced")
     print(f"  = {'kept':<22}{funnel.rows_out:>9,}  {mib(funnel.bytes_out):>10}")
+
+
+def _gaps(gaps: Gaps) -> None:
+    print(f"  {gaps_line(gaps)}")
+    for g in gaps.examples[:LISTED_GAPS]:
+        print(f"    {visible(f'{g.source} at {g.source_offset}: {g.note}')}")
 
 
 def _groups(name: str, groups: tuple[GroupBytes, ...]) -> None:
