@@ -10,7 +10,7 @@ from scrapy import Request
 from crawler.budget import Budget
 from crawler.config import CrawlConfig
 from crawler.ledger import Ledger
-from crawler.outcomes import Visit
+from crawler.outcomes import Visit, is_robots_txt
 from crawler.scope import FirstSchemes, Scope
 from crawler.tries import Tries
 from crawler.warc import WarcFiles
@@ -48,7 +48,8 @@ def visit_of(request: Request) -> Visit:
     """A request as the fetch log sees it."""
     meta = request.meta
     chain = tuple(meta.get("redirect_urls", ()))
-    return Visit(request.url, meta.get("depth_of"), meta.get("referrer"), chain, for_robots_txt(request))
+    robots = for_robots_txt(request) or is_robots_txt(request.url)
+    return Visit(request.url, meta.get("depth_of"), meta.get("referrer"), chain, robots)
 
 
 def for_robots_txt(request: Request) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from crawler.outcomes import Refused, host_of
 
@@ -15,14 +16,16 @@ class Budget:
     Args:
         max_pages: pages that may be stored.
         max_pages_per_host: the same for one host; 0 for no limit.
+        stored: pages that earlier runs of the crawl stored. They have their places, in whatever order they are met again.
     """
 
-    def __init__(self, max_pages: int, max_pages_per_host: int = 0) -> None:
+    def __init__(self, max_pages: int, max_pages_per_host: int = 0, stored: Iterable[str] = ()) -> None:
         self.max_pages, self.max_pages_per_host = max_pages, max_pages_per_host
-        self._pages: set[str] = set()
+        self._stored = frozenset(stored)
+        self._pages: set[str] = set(self._stored)
         self._reserved: set[str] = set()
         self._again = 0  # reserved URLs that are pages already: a seed that another seed redirects to, say
-        self._per_host: Counter[str] = Counter()
+        self._per_host: Counter[str] = Counter(host_of(url) for url in self._stored)
 
     @property
     def pages(self) -> int:
@@ -43,7 +46,7 @@ class Budget:
 
         Raises: Refused, `page_limit`, if there is no page left.
         """
-        if url in self._reserved:
+        if url in self._reserved or url in self._stored:
             return
         host = host_of(url)
         if self.spent >= self.max_pages or 0 < self.max_pages_per_host <= self._per_host[host]:

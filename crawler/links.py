@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html.parser
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from html import unescape
 from urllib.parse import urljoin, urlsplit
 
 from lxml.html import HTMLParser, document_fromstring
@@ -17,6 +18,9 @@ from pipeline.text.charset import decode
 
 MAX_URL_CHARS = 2_083  # what browsers and servers agree on: Internet Explorer's limit, and Scrapy's
 TAGS, ATTRIBUTES = ("a", "area", "iframe", "frame"), ("href", "src")
+_TAG = re.compile(r"<(?:a|area|iframe|frame)\s[^<>]*>", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""\s(?:href|src)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
+_PORTS = {"http": ("", "80"), "https": ("", "443")}
 
 
 @dataclass(frozen=True)
@@ -70,23 +74,16 @@ def _written(text: str) -> Iterable[str]:
     parser = HTMLParser(encoding="utf-8", huge_tree=True)
     root = document_fromstring(text.encode("utf-8", "replace"), parser=parser)
     if any(entry.type_name == "ERR_RESOURCE_LIMIT" or "depth" in entry.message for entry in parser.error_log):
-        tags = _Tags()  # libxml2 stops at 2,048 elements inside of each other
-        tags.feed(text)
-        return tags.links
+        return _in_tags(text)  # libxml2 stops at 2,048 elements inside of each other
     found = (element.get(attribute) for element in root.iter(*TAGS) for attribute in ATTRIBUTES)
     return (written for written in found if written is not None)
 
 
-class _Tags(html.parser.HTMLParser):
-    """Links of a page whose elements are nested too deeply for a tree: tags one after the other."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in TAGS:
-            self.links += [value for name, value in attrs if name in ATTRIBUTES and value is not None]
+def _in_tags(text: str) -> Iterator[str]:
+    """Links without a tree: tags one after the other, in time that grows with the text."""
+    for tag in _TAG.finditer(text):
+        for found in _ATTRIBUTE.finditer(tag[0]):
+            yield unescape(found[1].strip("\"'"))
 
 
 def resolved(written: str, base: str, charset: str = "utf-8") -> Link | None:
@@ -132,8 +129,11 @@ def forms_of(url: str) -> tuple[str, ...]:
 
 
 def canonical(url: str) -> str:
-    """What equivalent URLs have in common: escapes normalised, the query sorted, no fragment."""
-    return canonicalize_url(url)
+    """What equivalent URLs have in common: escapes normalised, the query sorted, no fragment, no port that goes without
+    saying."""
+    parts = urlsplit(canonicalize_url(url))
+    host, colon, port = parts.netloc.rpartition(":")
+    return parts._replace(netloc=host).geturl() if colon and port in _PORTS[parts.scheme] else parts.geturl()
 
 
 def _base(text: str, url: str, charset: str) -> str:

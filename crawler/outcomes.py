@@ -81,7 +81,7 @@ class Visit:
         depth: links away from a seed; None for robots.txt.
         referrer: the page with the link; None for a seed and for robots.txt.
         chain: URLs whose redirects led here, the first one first.
-        robots: it is a host's robots.txt, asked for before its pages.
+        robots: it is a host's robots.txt, which is no page.
     """
 
     url: str
@@ -172,6 +172,11 @@ def host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def is_robots_txt(url: str) -> bool:
+    """Whether a URL is that of its host's robots.txt."""
+    return urlsplit(url).path == "/robots.txt"
 
 
 def clean(text: str) -> str:

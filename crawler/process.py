@@ -22,7 +22,7 @@ from pipeline.core.errors import UsageError
 STDIN = 0
 LOCK = ".crawling"
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-WAIT_S = 15.0  # for a process that is about to end: its parent is gone, and the kernel has yet to reap it
+WAIT_S = 10.0  # for a process that is about to end: its parent is gone, and the kernel has yet to reap it
 
 
 def command(folder: Path) -> list[str]:

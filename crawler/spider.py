@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from crawler.bridge import Parts, visit_of
 from crawler.failures import cause_of
 from crawler.links import links_of, page_of, resolved
-from crawler.outcomes import Visit
+from crawler.outcomes import Visit, is_robots_txt
 from crawler.repeats import Repeats
 
 
@@ -57,7 +57,7 @@ class CrawlSpider(Spider):
                 parts.ledger.unasked(Visit(link.url, depth, response.url), link.outcome, link.note)
                 continue
             url = parts.schemes.one_scheme(link.url)
-            if url in self.known or (urlsplit(url).path == "/robots.txt" and url in parts.ledger.log):
+            if url in self.known or (is_robots_txt(url) and url in parts.ledger.log):
                 continue
             visit = Visit(url, depth, response.url)
             if astray:  # not known yet: a page that repeats nothing may still lead there

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -25,6 +26,7 @@ from crawler.budget import Budget
 from crawler.config import CrawlConfig
 from crawler.fetch_log import FetchLog, seal
 from crawler.ledger import Ledger
+from crawler.outcomes import is_robots_txt
 from crawler.process import end_with_parent, hold
 from crawler.robots import MAX_BYTES
 from crawler.scope import scope_of
@@ -101,14 +103,16 @@ def crawl(folder: Path) -> dict[str, Any]:
     config = CrawlConfig(**given["config"])
     seeds: list[str] = given["seeds"]
     stored = mend(folder / "warc")
-    if (folder / TABLE).exists() and not any(s.status == 200 and not s.url.endswith("/robots.txt") for s in stored):
+    pages = {s.url for s in stored if s.status == 200 and not is_robots_txt(s.url)}
+    if (folder / TABLE).exists() and not pages:
         # A crawl that came to its end without a page has failed: nothing of it is final.
         for path in (*{s.path for s in stored}, folder / TABLE, folder / TRIES):
             path.unlink(missing_ok=True)
         stored = []
-    budget = Budget(config.max_pages, config.max_pages_per_host)
-    log = FetchLog(folder / LINES, give_up=give_up)
-    tries = Tries(folder / TRIES, stored, retries=config.retries, max_wait_s=config.max_crawl_delay_s, give_up=give_up)
+    budget = Budget(config.max_pages, config.max_pages_per_host, pages)
+    stop = partial(give_up, folder)
+    log = FetchLog(folder / LINES, give_up=stop)
+    tries = Tries(folder / TRIES, stored, retries=config.retries, max_wait_s=config.max_crawl_delay_s, give_up=stop)
     info = warc_info(config.agent)
     parts = Parts(
         config,
@@ -116,7 +120,7 @@ def crawl(folder: Path) -> dict[str, Any]:
         scope=scope_of(config, seeds),
         budget=budget,
         ledger=Ledger(log, budget),
-        warc=WarcFiles(folder / "warc", max_bytes=config.warc_bytes, info=info, give_up=give_up),
+        warc=WarcFiles(folder / "warc", max_bytes=config.warc_bytes, info=info, give_up=stop),
         tries=tries,
     )
     _run(parts)
@@ -157,10 +161,9 @@ def _run(parts: Parts) -> None:
     process.start()
 
 
-def give_up(error: OSError) -> NoReturn:
+def give_up(folder: Path, error: OSError) -> NoReturn:
     """End at once: what cannot be written down must not be fetched. All that was written before is good."""
-    where = f": {error.filename}" if error.filename else ""
-    _print({"failed": f"{error.strerror or error}{where}. The same command goes on from here."})
+    _print({"failed": f"{error.strerror or error}: {error.filename or folder}. The same command goes on from here."})
     os._exit(1)
 
 
@@ -178,7 +181,7 @@ def main(folder: Path, parent: int | None) -> None:
         _print({"failed": str(error)})
         sys.exit(1)
     except OSError as error:
-        give_up(error)
+        give_up(folder, error)
 
 
 if __name__ == "__main__":

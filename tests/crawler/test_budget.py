@@ -103,3 +103,17 @@ def test_a_refusal_reserves_nothing() -> None:
     assert refused.value.outcome == "page_limit"
     budget.take(URLS[1])
     assert budget.pages == 0
+
+
+def test_pages_of_earlier_runs_have_their_places_in_whatever_order_they_are_met() -> None:
+    stored = [f"http://a.test/{n}" for n in range(3)]
+    budget = Budget(4, 4, stored)
+    assert (budget.pages, budget.spent, budget.spent_on("a.test")) == (3, 3, 3)
+    budget.reserve("http://a.test/new")
+    with pytest.raises(Refused, match="page_limit"):
+        budget.reserve("http://a.test/more")
+    for url in stored:
+        budget.reserve(url)
+        budget.take(url)
+    budget.take("http://a.test/new")
+    assert (budget.pages, budget.spent, budget.spent_on("a.test")) == (4, 4, 4)

@@ -42,7 +42,7 @@ def test_a_full_disk_is_said_and_room_again_ends_with_the_same(want: Want, tmp_p
         full = subprocess.run([sys.executable, "-c", limited, *words(site, tmp_path)[3:]], capture_output=True, text=True,
                               cwd=TOP, check=False)  # fmt: skip
         assert full.returncode == 1
-        assert re.search("crawl-.*: File too large.* The same command goes on from here.", full.stderr)
+        assert re.search(rf"crawl-.*: File too large: {tmp_path}.* The same command goes on from here.", full.stderr)
         assert "Traceback" not in full.stderr
         done = subprocess.run(words(site, tmp_path), capture_output=True, text=True, cwd=TOP, check=False)
         assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crawler.config import CrawlConfig
-from crawler.links import MAX_URL_CHARS, Page, forms_of, links_of, page_of, resolved
+from crawler.links import MAX_URL_CHARS, Page, canonical, forms_of, links_of, page_of, resolved
 from crawler.step import crawl
 from pipeline.core.bench import Bench
 from pipeline.look.explain import explain
@@ -99,3 +100,27 @@ def test_no_page_is_too_odd(text: str, body: bytes, content_type: str) -> None:
 def test_links_are_found_at_any_depth(depth: int) -> None:
     page = Page("<div>" * depth + "<a href='/x'>x</a>", "utf-8")
     assert [link.url for link in links_of(page, "http://a.test/")] == ["http://a.test/x"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://a.test", "http://a.test:80/", True),
+        ("https://a.test:/x", "https://A.test:443/x#y", True),
+        ("http://a.test/?b=2&a=1", "http://a.test/?a=1&b=2", True),
+        ("http://a.test:443/", "http://a.test/", False),
+        ("http://[::1]/", "http://[::1]:80/", True),
+        ("http://a.test/x", "http://a.test/x/", False),
+        ("http://a.test/x", "http://a.test/X", False),
+    ],
+)
+def test_what_is_equivalent(one: str, other: str, same: bool) -> None:
+    assert (canonical(one) == canonical(other)) == same
+
+
+def test_time_for_a_page_that_has_no_tree_grows_with_the_page() -> None:
+    for piece in ("<a href=", "<a href='", "<a <!--", '<a\nhref="', "<a href = ", "<![x", "<a "):
+        started = time.process_time()
+        deep = "<div>" * 3_000
+        list(links_of(Page(deep + piece * (1_000_000 // len(piece)), "utf-8"), "http://a.test/"))
+        assert time.process_time() - started < 5, piece
