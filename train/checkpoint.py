@@ -39,7 +39,8 @@ def _save(
     tmp: Path, final: Path, step: int, model: Decoder, optimizer: torch.optim.Optimizer, state: dict[str, Any]
 ) -> Path:
     save_file(weights(model), tmp / FILES[0])
-    torch.save(optimizer.state_dict(), tmp / FILES[1])
+    with open(tmp / FILES[1], "wb") as f:  # a file of Python's says why it can't be written
+        torch.save(optimizer.state_dict(), f)
     hashes = {name: sha256_file(tmp / name) for name in FILES}
     write_sealed(tmp / "state.json", {**state, "step": step, "model": model.config.as_json(), "files": hashes})
     for path in tmp.iterdir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from pipeline.cli.answers import print_answer
 from pipeline.cli.options import NO_SETS, AsJson, RunPath, Sets, show_run
+from pipeline.core.lock import lock
 
 
 def stats(
@@ -69,7 +71,8 @@ def inspect(
         with looking(run_path):
             copies = clusters(open_run(run_path), gate=gate, target=target, rows=rows)
         if html is not None:
-            write_bytes(html, copies_page(copies, f"Copies in {run_path.name}").encode())
+            with lock(html, file=True):
+                write_bytes(html, copies_page(copies, f"Copies in {run_path.name}").encode())
         print_answer(copies, as_json)
         return
     if step:
@@ -133,6 +136,6 @@ def contamination(
     from pipeline.look.damage import looking
     from pipeline.look.run import open_run
 
-    with looking(run_path):
+    with looking(run_path), lock(out) if out is not None else nullcontext():
         found = look(open_run(run_path), sets, out=out)
     print_answer(found, as_json)

@@ -11,6 +11,7 @@ from pipeline.cli import make
 from pipeline.cli.answers import print_answer, print_json
 from pipeline.cli.options import NO_PATHS, AsJson, Inputs, must_exist, opened
 from pipeline.core.errors import UsageError
+from pipeline.core.lock import lock
 from pipeline.text.visible import visible
 
 models_app = typer.Typer(no_args_is_help=True, help="Model files that curation uses.")
@@ -36,11 +37,12 @@ def extractor_train(
     from pipeline.extract.fast.train import load_pages, out_of_fold
     from pipeline.extract.fast.train import train as train_model
 
-    pages = [page for folder in folders for page in load_pages(folder)]
-    facts: dict[str, Any] = {"pages": len(pages)}
-    if judge:
-        facts["out_of_fold"] = out_of_fold(pages).summary()
-    save(replace(train_model(pages), facts=facts), out)
+    with lock(out, file=True):
+        pages = [page for folder in folders for page in load_pages(folder)]
+        facts: dict[str, Any] = {"pages": len(pages)}
+        if judge:
+            facts["out_of_fold"] = out_of_fold(pages).summary()
+        save(replace(train_model(pages), facts=facts), out)
     print(f"{visible(str(out))}: {out.stat().st_size:,} bytes")
     print_json(facts)
 
@@ -80,8 +82,9 @@ def classifier_train(
     """Train a linear classifier in the fastText format; a tenth is held out and measured."""
     from pipeline.models.classifier import read_examples, train_and_measure
 
-    examples = [*read_examples(positive, True), *read_examples(negative, False)]
-    found = train_and_measure(examples, out, name=out.stem, about=about)
+    with lock(out, file=True):
+        examples = [*read_examples(positive, True), *read_examples(negative, False)]
+        found = train_and_measure(examples, out, name=out.stem, about=about)
     print_answer(found, as_json, about=str(out))
 
 
@@ -116,9 +119,10 @@ def lm_train(
     from pipeline.models.classifier import read_texts
     from pipeline.models.ngram import load_ngram_model, save_ngram_model, train_ngram_model
 
-    clean = [t for path in texts for t in read_texts(path)]
-    web = [t for path in cut_on for t in read_texts(path)]
-    save_ngram_model(train_ngram_model(clean, order=order, words=words, cut_on=web), out)
+    with lock(out, file=True):
+        clean = [t for path in texts for t in read_texts(path)]
+        web = [t for path in cut_on for t in read_texts(path)]
+        save_ngram_model(train_ngram_model(clean, order=order, words=words, cut_on=web), out)
     model = load_ngram_model(str(out.resolve()))
     found = {
         "model": str(out), "bytes": out.stat().st_size, "texts": len(clean), "words": len(model.vocabulary),
@@ -173,7 +177,9 @@ def tokenizer_eval(
     with opened(None, [], {}) as (recipe, bench):
         found = evaluate(documents(recipe, bench, inputs), tokenizers, max_bytes=int(megabytes * 1e6))
     if out is not None:
-        write_json(out / "tokenizers.json" if out.is_dir() else out, json_of(found))
+        place = out / "tokenizers.json" if out.is_dir() else out
+        with lock(place, file=True):
+            write_json(place, json_of(found))
     print_answer(found, as_json)
 
 

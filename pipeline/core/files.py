@@ -66,14 +66,18 @@ def disk_full(error: Exception, path: Path) -> DiskFull | None:
     """
     if isinstance(error, DiskFull):
         return error
-    number = error.errno if isinstance(error, OSError) else None
-    text = str(error)  # libraries in other languages have only this: "No space left on device (os error 28)"
-    why = FULL.get(number or 0) or next((why for n, why in FULL.items() if os.strerror(n) in text), None)
+    why, cause = _why_full(error), error.__cause__ or error.__context__
     if why is None:
-        return None
+        return disk_full(cause, path) if isinstance(cause, Exception) else None
     place = next((p for p in (path, *path.parents) if p.exists()), Path("."))
     free = shutil.disk_usage(place).free
     return DiskFull(f"{path}: {why} ({free / 1e6:,.1f} MB free there). With room again the same command goes on.")
+
+
+def _why_full(error: Exception) -> str | None:
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error)  # libraries in other languages have only this: "No space left on device (os error 28)"
+    return FULL.get(number or 0) or next((why for n, why in FULL.items() if os.strerror(n) in text), None)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
