@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from crawler.fetch_log import FETCH_LOG
 from pipeline.core.bench import Bench
-from pipeline.core.files import write_json, write_parquet
+from pipeline.core.files import write_parquet, write_sealed
 from pipeline.core.step import ShardResult, Task
 from pipeline.look.run import Run, open_run
+from pipeline.run.run import RUN
 from tests.conftest import article, run, write_jsonl, write_recipe
 
 # Each kind of text that must not arrive anywhere as it is: terminal sequences (C0 and C1), deletions, bidi, invisible, separators.
@@ -102,7 +103,7 @@ def hostile_run(folder: Path) -> Run:
     bench = Bench(made.root)
     crawled = bench.step("crawl", {}, 1, [], [Task(0, {}, None)], write_fetch_log)
     steps = {"crawl": crawled.dir.name, **{k: d.dir.name for k, d in made.steps.items()}}
-    write_json(made.root / "run.json", {"recipe": "test", "steps": steps})
+    write_sealed(made.root / RUN, {"recipe": "test", "steps": steps, "work": {}, "files": {}})
     return open_run(made.root)
 
 
