@@ -70,6 +70,18 @@ def hostile_rows() -> list[dict[str, Any]]:
     return rows
 
 
+def surrogate_row() -> dict[str, Any]:
+    """A row with lone surrogates wherever a text can stand."""
+    bad = "\ud800\udcff"
+    return {
+        "url": f"http://surrogate.test/{bad}",
+        "title": bad,
+        "text": f"{bad} {article(29)}",
+        bad: {bad: [bad]},
+        "date": bad,
+    }
+
+
 QUESTION = (
     "What is the tallest kind of grass that grows wild on the northern slopes of the imaginary mountain Kelvorn today?"
 )
@@ -78,6 +90,7 @@ QUESTION = (
 def hostile_run(folder: Path) -> Run:
     """A run over `hostile_rows`, with rule sets, signals, matches, evaluation sets and a fetch log that have hostile names."""
     write_jsonl(folder / "texts" / f"{STEERING['clear']}{STEERING['bidi']}.jsonl", [*hostile_rows(), HOSTILE, "\x1b"])
+    write_jsonl(folder / "texts" / f"{NAME}.jsonl", [surrogate_row(), HOSTILE, "\x1b"])
     (folder / f"{STEERING['bidi']}.toml").write_text(
         f"name = {toml(GATE)}\nsource = {toml(HOSTILE)}\n[[rule]]\nreason = {toml(STEERING['clear'])}\n"
         f"signal = {toml(SIGNAL)}\nmin = 40\nsource = {toml(HOSTILE)}\n[[rule]]\nreason = 'endless'\nsignal = 'number'\nmin = 0\n",
