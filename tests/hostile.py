@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from crawler.fetch_log import FETCH_LOG
 from pipeline.core.bench import Bench
-from pipeline.core.files import write_json, write_parquet
+from pipeline.core.files import write_parquet, write_sealed
 from pipeline.core.step import ShardResult, Task
 from pipeline.look.run import Run, open_run
+from pipeline.run.run import RUN
 from tests.conftest import article, run, write_jsonl, write_recipe
 
 # Each kind of text that must not arrive anywhere as it is: terminal sequences (C0 and C1), deletions, bidi, invisible, separators.
@@ -69,6 +70,18 @@ def hostile_rows() -> list[dict[str, Any]]:
     return rows
 
 
+def surrogate_row() -> dict[str, Any]:
+    """A row with lone surrogates wherever a text can stand."""
+    bad = "\ud800\udcff"
+    return {
+        "url": f"http://surrogate.test/{bad}",
+        "title": bad,
+        "text": f"{bad} {article(29)}",
+        bad: {bad: [bad]},
+        "date": bad,
+    }
+
+
 QUESTION = (
     "What is the tallest kind of grass that grows wild on the northern slopes of the imaginary mountain Kelvorn today?"
 )
@@ -77,6 +90,7 @@ QUESTION = (
 def hostile_run(folder: Path) -> Run:
     """A run over `hostile_rows`, with rule sets, signals, matches, evaluation sets and a fetch log that have hostile names."""
     write_jsonl(folder / "texts" / f"{STEERING['clear']}{STEERING['bidi']}.jsonl", [*hostile_rows(), HOSTILE, "\x1b"])
+    write_jsonl(folder / "texts" / f"{NAME}.jsonl", [surrogate_row(), HOSTILE, "\x1b"])
     (folder / f"{STEERING['bidi']}.toml").write_text(
         f"name = {toml(GATE)}\nsource = {toml(HOSTILE)}\n[[rule]]\nreason = {toml(STEERING['clear'])}\n"
         f"signal = {toml(SIGNAL)}\nmin = 40\nsource = {toml(HOSTILE)}\n[[rule]]\nreason = 'endless'\nsignal = 'number'\nmin = 0\n",
@@ -102,7 +116,7 @@ def hostile_run(folder: Path) -> Run:
     bench = Bench(made.root)
     crawled = bench.step("crawl", {}, 1, [], [Task(0, {}, None)], write_fetch_log)
     steps = {"crawl": crawled.dir.name, **{k: d.dir.name for k, d in made.steps.items()}}
-    write_json(made.root / "run.json", {"recipe": "test", "steps": steps})
+    write_sealed(made.root / RUN, {"recipe": "test", "steps": steps, "work": {}, "files": {}})
     return open_run(made.root)
 
 

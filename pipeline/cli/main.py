@@ -13,9 +13,9 @@ from typer.core import TyperGroup
 
 from pipeline.cli import look, make, models, operate
 from pipeline.cli.dedup import dedup_app
-from pipeline.cli.show import terminal
 from pipeline.core.errors import WinnowError
 from pipeline.core.imports import leave_working_folder
+from pipeline.text import gate
 from pipeline.text.visible import visible
 
 # What a wrong command line raises; Typer exports no name for it.
@@ -26,7 +26,7 @@ class Gated(TyperGroup):
     """All commands: what they print, usage errors too, goes through the gate, also when another program calls them."""
 
     def main(self, *args: Any, **more: Any) -> Any:
-        with terminal.gate():
+        with gate.gate():
             return super().main(*args, **more)
 
     def make_context(self, *args: Any, **more: Any) -> Any:
@@ -75,7 +75,7 @@ for name, command in COMMANDS.items():
 def run_cli() -> NoReturn:
     """Entry point: a WinnowError ends in one line on stderr and its exit code, Ctrl-C in 130."""
     leave_working_folder()
-    terminal.install()
+    gate.install()
     try:
         app()
     except WinnowError as error:

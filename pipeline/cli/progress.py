@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.show import terminal
 from pipeline.core.events import Event, Fact, Said, ShardDone, StepEnded, StepStarted, TaskNote
+from pipeline.text import gate
 from pipeline.text.visible import padded, visible
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Bars:
                 console=Console(file=terminal.beneath(sys.stderr)), transient=True,
             )  # fmt: skip
             bar.start()
-            terminal.install()  # in front of what the bar puts in place of stdout and stderr
+            gate.install()  # in front of what the bar puts in place of stdout and stderr
             self._bar = bar, bar.add_task(visible(event.step), total=event.shards, completed=event.done, rate="")
 
     def _advance(self, event: ShardDone) -> None:

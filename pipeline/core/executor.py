@@ -26,6 +26,7 @@ from pipeline.core.errors import StepError
 from pipeline.core.events import Event, Listener, nobody
 from pipeline.core.imports import safe_children
 from pipeline.core.lock import held
+from pipeline.text import gate
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -181,6 +182,7 @@ def _prepare_worker(events: SimpleQueue[Event], ended: Connection, locks: list[C
     _locks.extend(locks)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _tell = events.put
+    gate.install()
     exit_with_parent(ended)
 
 

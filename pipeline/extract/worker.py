@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.core.executor import exit_with_parent
 from pipeline.core.imports import safe_children
 from pipeline.extract.outcome import Extracted
+from pipeline.text import gate
 
 WALL_FACTOR = 10
 
@@ -88,6 +89,7 @@ def _serve(pipe: Connection, engine: str, max_cpu_s: float, max_memory_bytes: in
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     exit_with_parent()
+    gate.install()  # parsers log the addresses of pages
     resource.setrlimit(resource.RLIMIT_AS, (max_memory_bytes, max_memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     run = ENGINES[engine]

@@ -17,11 +17,12 @@ import zstandard
 from pipeline.core.answers import Json
 from pipeline.core.dataset import MANIFEST, Source, is_dataset, open_dataset
 from pipeline.core.errors import DataError, UsageError, WinnowError
-from pipeline.core.files import read_json
+from pipeline.ingest.parquet import values
 from pipeline.ingest.plan import kind_of
 from pipeline.ingest.rows import Broken, jsonl_rows
 from pipeline.ingest.warc import captures
 from pipeline.look.tokens import ShardGlance, look_at_shard
+from pipeline.run.run import RUN, read_run
 
 MAX_RECORD_BYTES = 50_000_000
 MAX_JSON_BYTES = 200_000_000
@@ -38,7 +39,6 @@ UNREADABLE = (
     zlib.error,
     zstandard.ZstdError,
 )
-NO_VALUE = (pa.ArrowException, ValueError, OverflowError, KeyError)  # for one that Python cannot hold
 # A value of a file that anybody may have written, as pyarrow gives it or as JSON; bytes of a column as hex digits.
 Cell: TypeAlias = object
 Row: TypeAlias = dict[str, Cell]
@@ -159,13 +159,9 @@ def _said(error: BaseException) -> str:
 def _folder(path: Path) -> Glance:
     if is_dataset(path):
         return _step(path)
-    if (path / "run.json").is_file():
-        found = read_json(path / "run.json")
-        try:
-            steps = {str(stage): str(folder) for stage, folder in found["steps"].items()}
-            return RunGlance(str(found["recipe"]), steps)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{path / 'run.json'}: damaged ({type(error).__name__}: {error}).") from error
+    if (path / RUN).is_file():
+        listed = read_run(path)
+        return RunGlance(listed.recipe, listed.steps)
     if (path / "step.json").is_file():
         raise UsageError(f"{path}: an unfinished step: the command that began it goes on with it.")
     raise UsageError(f"{path}: a folder, but no run (run.json) and no finished step (manifest.json).")
@@ -241,34 +237,9 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _rows(names: Sequence[str], batch: pa.RecordBatch) -> tuple[Row, ...]:
-    columns = [_cells(column) for column in batch.columns]
+    columns = [[_cell(value) for value in values(column)] for column in batch.columns]
     return tuple(dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
 
 
-def _cells(column: pa.Array) -> list[Cell]:
-    """The values of a column; one that Python has no value for (a time in nanoseconds or beyond the year 9999, a zone that
-    is not known here, a text that is not UTF-8) as what it is called."""
-    try:
-        return [value.hex() if isinstance(value, bytes) else value for value in column.to_pylist()]
-    except NO_VALUE:
-        return [_cell(column, i) for i in range(len(column))]
-
-
-def _cell(column: pa.Array, at: int) -> Cell:
-    one, kind = column.slice(at, 1), column.type
-    try:
-        return _plain(one)
-    except NO_VALUE:
-        pass
-    try:
-        return _plain(one.cast(pa.string()))
-    except NO_VALUE:
-        pass
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _text(one.view(pa.binary() if pa.types.is_string(kind) else pa.large_binary())[0].as_py())
-    return f"({kind} without a form here)"
-
-
-def _plain(one: pa.Array) -> Cell:
-    (value,) = one.to_pylist()
+def _cell(value: Cell) -> Cell:
     return value.hex() if isinstance(value, bytes) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,10 @@ from typer.testing import CliRunner
 from pipeline.cli.main import app
 from pipeline.cli.progress import Bars
 from pipeline.cli.show import terminal
-from pipeline.core.events import Said, ShardDone, StepEnded, StepStarted, TaskNote
+from pipeline.core.events import Listener, Said, ShardDone, StepEnded, StepStarted, TaskNote
+from pipeline.text import gate
 from tests.command import typed, winnow
-from tests.conftest import write_recipe
+from tests.conftest import warc_bytes, write_recipe
 from tests.hostile import HOSTILE, NAME, STEERING, hidden
 
 ARGUMENT = HOSTILE.replace("\0", "")
@@ -84,14 +86,14 @@ def test_other_writers_go_through_the_gate_too() -> None:
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = out, err
     try:
-        with terminal.gate():
+        with gate.gate():
             print(HOSTILE)
             sys.stdout.writelines([HOSTILE])
             logging.getLogger("elsewhere").warning("%s", HOSTILE)
             terminal.print_coloured(f"\x1b[31m{ARGUMENT}\x1b[0m".replace("\x1b[2J", ""))
-            with terminal.gate():
+            with gate.gate():
                 print("inside")
-            assert isinstance(sys.stdout, terminal.Shown)
+            assert isinstance(sys.stdout, gate.Shown)
         assert (sys.stdout, sys.stderr) == (out, err)
     finally:
         sys.stdout, sys.stderr = before
@@ -102,7 +104,7 @@ def test_other_writers_go_through_the_gate_too() -> None:
 
 def test_warnings_and_the_traceback_of_a_bug_are_escaped_too() -> None:
     code = (
-        "import warnings; from pipeline.cli.show import terminal; terminal.install(); "
+        "import warnings; from pipeline.text import gate; gate.install(); "
         f"warnings.warn({HOSTILE!r}); raise RuntimeError({HOSTILE!r})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
@@ -127,7 +129,7 @@ def test_progress_shows_names_and_notes_escaped(live: bool) -> None:
     before = sys.stderr
     sys.stderr = err
     try:
-        with terminal.gate():
+        with gate.gate():
             bars = Bars()
             bars.live = live
             for event in (StepStarted(HOSTILE[:80], 2, 0), ShardDone("x", 0, 700), Said("x", HOSTILE), StepEnded("x"),
@@ -141,3 +143,33 @@ def test_progress_shows_names_and_notes_escaped(live: bool) -> None:
     assert hidden(ours, keep="\n") == []
     assert "\\x1b[2J" in ours
     assert not any(line.startswith("winnow: all is well") for line in ours.splitlines())
+
+
+def shout(task: int, told: Listener) -> int:
+    print(HOSTILE)
+    logging.getLogger("parser").warning("%s", HOSTILE)
+    return task
+
+
+def test_what_workers_write_is_gated_too(tmp_path: Path) -> None:
+    code = (
+        "from pipeline.core.executor import PoolExecutor; from tests.cli.test_terminal import shout\n"
+        "if __name__ == '__main__':\n    pool = PoolExecutor(1); print(list(pool.run(shout, [7]))); pool.close()\n"
+    )
+    (tmp_path / "main.py").write_text(code, "utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, str(tmp_path / "main.py")], capture_output=True, check=True, env=environment)
+    shown = (done.stdout + done.stderr).decode()
+    assert "[7]" in shown
+    assert shown.count("\\x1b[2J") == 2
+    assert hidden(shown, keep="\n") == []
+
+
+def test_what_parsers_log_of_pages_is_gated_too(tmp_path: Path) -> None:
+    pages: list[tuple[str, bytes, dict[str, str]]] = [
+        ("http://a.test/\x1b[2J\u202e", b"<html><body></body></html>", {})
+    ]
+    (tmp_path / "a.warc").write_bytes(warc_bytes(pages, gzip=False)[0])
+    done = winnow("extract", tmp_path / "a.warc", "--out", tmp_path / "out", "--set", "extract.extractor=trafilatura")
+    assert done.returncode == 0
+    assert hidden(done.stdout + done.stderr, keep="\n") == []

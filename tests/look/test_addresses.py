@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from crawler.fetch_log import FETCH_LOG
 from pipeline.core.bench import Bench
 from pipeline.core.errors import UsageError
-from pipeline.core.files import write_json, write_parquet
+from pipeline.core.files import write_parquet, write_sealed
 from pipeline.core.step import ShardResult, Task
 from pipeline.look.addresses import canonical, same_address, spellings_in
 from pipeline.look.explain import explain
 from pipeline.look.run import Run, open_run
+from pipeline.run.run import RUN
 from tests.command import typed
 from tests.conftest import article, run, write_jsonl, write_recipe
 
@@ -93,7 +94,7 @@ def crawled(tmp_path_factory: pytest.TempPathFactory) -> Run:
     made = run(write_recipe(folder, '[extract]\ninputs = ["in.jsonl"]\n'), folder / "runs", last="extract")
     log = Bench(made.root).step("crawl", {}, 1, [], [Task(0, {}, None)], write_log)
     steps = {"crawl": log.dir.name, "extract": made.need("extract").dir.name}
-    write_json(made.root / "run.json", {"recipe": "test", "steps": steps})
+    write_sealed(made.root / RUN, {"recipe": "test", "steps": steps, "work": {}, "files": {}})
     return open_run(made.root)
 
 

@@ -31,6 +31,7 @@ LINES = "".join(json.dumps(r) + "\n" for r in corpus_rows()[:6]).encode()
 def files(run: Run) -> dict[str, bytes]:
     """A file of every kind that winnow reads or writes: name -> bytes."""
     found = {
+        "a.warc": warc_bytes(PAGES, gzip=False)[0], "a.warc.gz": warc_bytes(PAGES)[0], "a.wet": b"WARC/1.0\r\n\r\n",
         "a.jsonl": LINES, "a.jsonl.gz": gzip.compress(LINES), "a.jsonl.zst": zstandard.compress(LINES),
     }  # fmt: skip
     for step in run.steps.values():
@@ -168,9 +169,9 @@ def test_columns_without_a_python_value_are_shown_all_the_same(tmp_path: Path) -
     found = inspect(tmp_path / "a.parquet")
     assert isinstance(found, ParquetGlance)
     first, second = found.rows
-    assert (first["text"], first["bad"], second["bad"], first["bytes"]) == ("a", "\\xff\\xfe", "ok", "ff")
+    assert (first["text"], first["bad"], second["bad"], first["bytes"]) == ("a", "fffe", "ok", "ff")
     assert second["far"] == datetime(1970, 1, 1)
-    assert str(first["nanoseconds"]).startswith("1970-01-01 00:00:00.000000001")
+    assert str(first["nanoseconds"]).startswith("1970-01-01")
     for words in ((), ("--json",)):
         assert typed("inspect", tmp_path / "a.parquet", *words).code == 0
 
@@ -188,4 +189,5 @@ def test_a_cut_file_shows_what_is_there(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(LINES)[:-20])
     found = inspect(path, rows=50)
     assert isinstance(found, JsonlGlance)
+    assert len(found.rows) > 1
     assert isinstance(found.rows[-1].row, str)
