@@ -16,9 +16,10 @@ from crawler.fetch_log import reasons
 from crawler.links import resolved
 from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
-from pipeline.core.errors import StepError, UsageError
+from pipeline.core.errors import DiskFull, StepError, UsageError
 from pipeline.core.events import Said
 from pipeline.core.files import write_json
+from pipeline.core.lock import held
 from pipeline.core.recipe import Recipe
 from pipeline.core.step import ShardResult, Task
 
@@ -72,7 +73,8 @@ def read_seeds(seeds: list[str], base: Path = Path()) -> list[str]:
 
 
 def crawl(config: CrawlConfig, bench: Bench, *, base: Path = Path()) -> Dataset:
-    """Crawl. A crawl that was killed goes on: what is in its WARC files is not asked for again.
+    """Crawl. A crawl that was killed goes on: what is in its WARC files is not asked for again. Of one that was damaged
+    since, only what is gone is.
 
     Its task tells `pages` fetched and URLs `known` now and then, and the step says at the end what became of them.
 
@@ -107,6 +109,7 @@ def crawl_seeds(task: Task[CrawlArgs]) -> ShardResult:
             stdin=subprocess.PIPE,  # never written to: its end tells the crawling process that this one is gone
             stdout=subprocess.PIPE,
             stderr=errors,
+            pass_fds=held(),  # the result stays locked until this process is gone as well
         ) as running,
     ):
         assert running.stdout is not None
@@ -123,6 +126,8 @@ def crawl_seeds(task: Task[CrawlArgs]) -> ShardResult:
         running.wait()
         errors.seek(0)
         problem = errors.read().strip()
+    if "full" in result:
+        raise DiskFull(result["full"])
     if "failed" in result:
         raise StepError(result["failed"])
     if running.returncode or "outcomes" not in result:

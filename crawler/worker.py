@@ -35,7 +35,7 @@ from crawler.stored import mend
 from crawler.tries import RETRY_STATUSES, Tries
 from crawler.warc import WarcFiles, warc_info
 from pipeline.core.errors import WinnowError
-from pipeline.core.files import read_json
+from pipeline.core.files import disk_full, read_json
 
 TABLE, LINES, TRIES = "fetch/00000.parquet", "fetch/log.jsonl", "fetch/tries.jsonl"
 
@@ -163,7 +163,8 @@ def _run(parts: Parts) -> None:
 
 def give_up(folder: Path, error: OSError) -> NoReturn:
     """End at once: what cannot be written down must not be fetched. All that was written before is good."""
-    _print({"failed": f"{error.strerror or error}: {error.filename or folder}. The same command goes on from here."})
+    full = disk_full(error, Path(error.filename or folder))
+    _print({"full": str(full)} if full else {"failed": f"{error.strerror or error}: {error.filename or folder}"})
     os._exit(1)
 
 

@@ -85,7 +85,7 @@ class Bench:
             fn: importable function that writes a shard's files.
             files: plug-ins, models, lists that it depends on: name -> sha256.
             extra: further entries for the manifest.
-            once: what it makes cannot be made again.
+            once: what it makes cannot be made again: what is damaged of it stays, for the shard function to mend.
 
         Raises: as `pipeline.core.running.run_step`.
         """

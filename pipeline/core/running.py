@@ -18,7 +18,7 @@ from typing import Any, Generic
 from pipeline import __version__
 from pipeline.core import seal
 from pipeline.core.dataset import MANIFEST, Dataset, Source
-from pipeline.core.errors import DamagedInput, DataError, DiskFull, StepError, WinnowError
+from pipeline.core.errors import DamagedInput, DiskFull, StepError, WinnowError
 from pipeline.core.events import Listener, Said, ShardDone, StepEnded, StepStarted, nobody
 from pipeline.core.executor import Executor
 from pipeline.core.files import disk_full, sha256_file, short_hash, sweep, write_sealed
@@ -65,8 +65,7 @@ def run_step(
         extra: further entries for the manifest.
 
     Raises: StepError naming the shard; BooksError if rows don't balance; UsageError if `folder` holds something else, or
-        another process works in it; DamagedInput if what it reads is not what was recorded; DiskFull; DataError if a file is
-        damaged that cannot be made again.
+        another process works in it; DamagedInput if what it reads is not what was recorded; DiskFull.
     """
     care = care or Care()
     with lock(folder):
@@ -112,21 +111,20 @@ def run_step(
 def _whole(step: Dataset, plan: Plan, inputs: Mapping[str, Any], care: Care, told: Listener) -> bool:
     """Whether a sealed step is as it was; what is damaged goes, so that its shards are done again.
 
-    Raises: DataError for what cannot be made again, unless all of it may be replaced.
+    What cannot be made again stays for its shard function to mend, unless all of it may be replaced.
     """
     bad = seal.damage(step, care.hashes)
     if bad and len(step.shards()) == 1 and set(bad) == {seal.record_file(step.shards()[0])}:
         seal.remake_record(step, inputs[str(step.shards()[0])])
         told(Said(plan.name, f"{step.dir}: {_lines(bad)}: written again"))
         return True
-    if bad and plan.once:
-        if not care.replace:
-            raise DataError(
-                f"{step.dir}: {_lines(bad)}. What was fetched cannot be made again: put it back; or --check off goes on with what "
-                "is there, --replace fetches everything anew."
-            )
+    if bad and plan.once and care.replace:
         seal.clear(step.dir)
         seal.claim(step.dir, plan.name, plan.lineage(), plan.key)
+    elif bad and plan.once:
+        told(Said(plan.name, f"{step.dir}: {_lines(bad)}: mended"))
+        for shard in step.shards():
+            (step.dir / seal.record_file(shard)).unlink(missing_ok=True)
     elif bad:
         told(Said(plan.name, f"{step.dir}: {_lines(bad)}: done again"))
         for name in bad:

@@ -27,7 +27,7 @@ class Plan:
     version: int = 1  # raised when the step's code gives other results
     files: Mapping[str, str] = field(default_factory=dict)  # plug-ins, models, lists: name -> sha256
     upstream: Mapping[str, str] = field(default_factory=dict)  # step name -> key
-    once: bool = False  # what it makes cannot be made again: pages that were fetched
+    once: bool = False  # what it makes cannot be made again (pages that were fetched): its shard function mends it
 
     @property
     def key(self) -> str:

@@ -13,11 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from crawler.config import CrawlConfig
+from crawler.step import crawl
+from pipeline.core.bench import Bench
+from pipeline.core.events import Event, Said
+from pipeline.look.verify import verify_folder
 from tests.crawler.kills import CONCURRENCY, MODES, Flaky, Want, campaign, result, undisturbed, words
 
 TOP = Path(__file__).parents[2]
 
-KILLS = int(os.environ.get("WINNOW_KILLS", "2"))
+KILLS = int(os.environ.get("WINNOW_KILLS", "1"))
 PAGES = 40 if KILLS < 10 else 150
 
 
@@ -42,12 +47,36 @@ def test_a_full_disk_is_said_and_room_again_ends_with_the_same(want: Want, tmp_p
         full = subprocess.run([sys.executable, "-c", limited, *words(site, tmp_path)[3:]], capture_output=True, text=True,
                               cwd=TOP, check=False)  # fmt: skip
         assert full.returncode == 1
-        assert re.search(rf"crawl-.*: File too large: {tmp_path}.* The same command goes on from here.", full.stderr)
+        assert re.search(rf"{tmp_path}.*free there.*With room again the same command goes on\.", full.stderr)
         assert "Traceback" not in full.stderr
         done = subprocess.run(words(site, tmp_path), capture_output=True, text=True, cwd=TOP, check=False)
         assert done.returncode == 0, done.stderr
         assert result(tmp_path, site) == want[0]
         assert sum(site.asked.values()) <= sum(want[1].values()) + CONCURRENCY
+    finally:
+        site.shutdown()
+        site.server_close()
+
+
+def test_damage_to_a_finished_crawl_is_mended_with_a_request_for_what_is_gone(want: Want, tmp_path: Path) -> None:
+    site = Flaky(PAGES)
+    config = CrawlConfig(seeds=[site.url + "/"], delay_s=0.0, concurrency_per_host=CONCURRENCY, max_depth=50)
+    try:
+        step = crawl(config, Bench(tmp_path))
+        asked = sum(site.asked.values())
+        (warc,) = step.files("warc")
+        for path in (warc, step.dir / "fetch" / "00000.parquet"):
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2] ^= 255
+            path.write_bytes(data)
+        heard: list[Event] = []
+        mended = crawl(config, Bench(tmp_path, told=heard.append))
+        (said, *_) = [e.text for e in heard if isinstance(e, Said)]
+        assert warc.name in said
+        assert "00000.parquet" in said
+        assert verify_folder(mended.dir).whole
+        assert result(mended.dir, site) == want[0]
+        assert sum(site.asked.values()) - asked <= 1
     finally:
         site.shutdown()
         site.server_close()
