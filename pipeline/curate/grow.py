@@ -14,7 +14,7 @@ from pipeline.core.lock import lock
 from pipeline.curate.gates import CopyGate, Curation
 from pipeline.curate.step import ask_all, identity
 from pipeline.matching.guard import Losses
-from pipeline.matching.index import FORMAT, INDEX, Known, read_index, segment_at, sweep_segments
+from pipeline.matching.index import FORMAT, INDEX, REMOVING, Known, read_index, segment_at, sweep_segments
 from pipeline.matching.segments import add_segment
 
 
@@ -36,6 +36,7 @@ def grow_index(path: Path, curation: Curation, documents: Dataset, bench: Bench)
     source = short_hash([documents.content, identity(curation, gates)], 64)
     with lock(path):
         sweep_segments(path, listed)
+        listed.pop(REMOVING, None)  # that is done now
         if found := _added(path, listed, [g.name for g in gates], source):
             return found
         return _add(path, listed, replace(curation, gates=gates, index=there), documents, source, bench)

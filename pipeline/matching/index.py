@@ -34,6 +34,7 @@ from pipeline.core.schema import DOC_ID
 
 FORMAT = 2
 INDEX = "index.json"
+REMOVING = "removing"  # of index.json: a removal that is decided, and whose old segments may still be there
 SEGMENT = re.compile(r".+-\d{5}-(parts|docs)-[0-9a-f]{8}")  # the name of a segment's folder
 DOCS = pa.schema(
     [

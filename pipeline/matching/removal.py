@@ -20,13 +20,11 @@ from pipeline.core.files import short_hash, write_parquet, write_sealed
 from pipeline.core.lock import lock
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import Plan, ShardResult, Task
-from pipeline.matching.index import DOCS, INDEX, Known, Segment, read_index, segment_at, sweep_segments
+from pipeline.matching.index import DOCS, INDEX, REMOVING, Known, Segment, read_index, segment_at, sweep_segments
 from pipeline.matching.kernels.copies import NOBODY
 from pipeline.matching.question import SORTED_ROWS, Outputs
 from pipeline.matching.segments import VERSION, in_index
 from pipeline.matching.sets import SET_ROWS
-
-REMOVING = "removing"  # of index.json: a removal that is decided, and whose old segments may still be there
 
 
 def remove_documents(path: Path, targets: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,16 @@ def test_dedup(texts: Path, tmp_path: Path) -> None:
     assert min(numbers(rf"^winnow +{NUMBER} +{NUMBER} +1\.0   1\.00 1\.00 [^\n]*$", whole)) > 0
     assert numbers(rf"^text-dedup 0\.0 +{NUMBER} +{NUMBER} +[\d.]+   0\.00 [^\n]* {NUMBER}$", whole)[2] == 1
     assert len(re.findall("^datatrove-(?:regex|stock)", whole, re.MULTILINE)) == 2
+
+
+@pytest.mark.usefixtures("kernels")
+def test_kills() -> None:
+    """What is promised of kills, a few times; more of them by hand."""
+    kills = int(os.environ.get("WINNOW_KILLS", "1"))
+    printed = run("kills.py", "--kills", kills, "--stages", "extract", "--seed", 3)
+    for mode in ("group", "parent", "worker"):
+        found = numbers(rf"^extract +{mode} +{NUMBER} +\d+ +{NUMBER} +{NUMBER} +{NUMBER} +[\d.]+$", printed)
+        assert found == [kills, kills, kills, 0]
 
 
 @pytest.mark.usefixtures("kernels")

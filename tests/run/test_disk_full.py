@@ -32,8 +32,8 @@ def room(file_bytes: int) -> Iterator[None]:
 
 def starved(place: Path, *words: object, first: int = 300) -> set[str]:
     """Run a command with more and more room until it ends well; the files that it named on the way."""
-    size = first
     named: set[str] = set()
+    size = first
     while True:
         with room(size):
             code, said = within(*words)
