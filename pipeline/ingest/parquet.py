@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 BATCH_ROWS = 256
-BATCH_BYTES = 1 << 28  # that a batch may take in memory: a dictionary can make gigabytes of few bytes on disk
+BATCH_BYTES = 1 << 29  # that a batch may take in memory: a dictionary can make gigabytes of few bytes on disk
 MAX_COLUMN_BYTES = 1 << 31  # of one column of a row group, and
 MAX_RATIO = 1_000  # times its bytes on disk: a longer one is not read
 FAILURES = (pa.ArrowException, OSError, ValueError, OverflowError, KeyError, MemoryError)
