@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.definitions import SignalDef
-from pipeline.core.documents import Doc
+from pipeline.core.documents import Doc, docs_of
 from pipeline.core.errors import StepError
 from pipeline.core.events import nobody
 from pipeline.core.files import write_parquet
@@ -30,6 +30,7 @@ from pipeline.curate.crowd import Record
 from pipeline.curate.gates import Answers, Curation, Gate
 from pipeline.curate.limit import watched
 from pipeline.curate.net import Batch, Net, Through
+from pipeline.curate.repeats import dropped_repeat, read_repeats
 from pipeline.matching.question import BATCH_ROWS, Left, Outputs, Question, read_state, write_state
 
 SIDECARS = ("signals", "decisions", "edits")
@@ -52,7 +53,8 @@ class PassArgs:
 def pass_shard(task: Task[PassArgs]) -> ShardResult:
     """Run one pass over one shard.
 
-    Inputs: data; state and answers of the question before; in the last pass signals, decisions and edits of the earlier ones.
+    Inputs: data; in the first pass repeats, in others state and answers of the question before; in the last pass signals,
+    decisions and edits of the earlier ones.
     """
     args = task.args
     record = Record()
@@ -138,11 +140,18 @@ def _rows(task: Task[PassArgs]) -> int:
 def _batches(task: Task[PassArgs], left: dict[int, Left] | None, record: Record) -> Iterator[Batch]:
     """Batches of the documents that are still in."""
     at = 0
+    again = read_repeats(task.all("repeats")) if left is None else frozenset()
     with pq.ParquetFile(task.one("data").path) as f:
         for table in f.iter_batches(batch_size=BATCH_ROWS):
             if task.args.asks is None:
                 record.batches.append(table)
-            places = range(len(table)) if left is None else [p for p in range(len(table)) if at + p in left]
+            places: Sequence[int] = range(len(table))
+            if left is not None:
+                places = [p for p in places if at + p in left]
+            elif again:
+                docs = docs_of(table)
+                record.decisions += [dropped_repeat(docs[p], task.shard, at + p) for p in places if at + p in again]
+                places = [p for p in places if at + p not in again]
             yield Batch(table, places, [at + p for p in places], left)
             at += len(table)
 
