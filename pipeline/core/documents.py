@@ -14,8 +14,27 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.text.batch import TextBatch, words_of
+
+_FIRST_S, _END_S = -62_135_596_800, 253_402_300_800  # seconds of the years 1 to 9999, the last one excluded
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+
+
+def known_times(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """A column of times in microseconds, null where one lies outside the years 1 to 9999, which Python cannot name; any other
+    column as it is."""
+    if not pa.types.is_timestamp(column.type):
+        return column
+    unit = column.type.unit
+    if unit in _PER_SECOND:  # nanoseconds reach from 1677 to 2262
+        number = column.cast(pa.int64())
+        fits = pc.and_(
+            pc.greater_equal(number, _FIRST_S * _PER_SECOND[unit]), pc.less(number, _END_S * _PER_SECOND[unit])
+        )
+        column = pc.if_else(fits, column, pa.scalar(None, column.type))
+    return column.cast(pa.timestamp("us", column.type.tz), safe=False)
 
 
 class DocTable:
@@ -25,6 +44,9 @@ class DocTable:
         self._table = table
         self._columns: dict[str, list[Any]] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_table": self._table, "_columns": {}}
+
     @cached_property
     def texts(self) -> TextBatch:
         return TextBatch.of_column(self._table.column("text"))
@@ -33,7 +55,9 @@ class DocTable:
         """A field of the document in a row; None where the table lacks the column."""
         if name not in self._columns:
             there = name in self._table.column_names
-            self._columns[name] = self._table.column(name).to_pylist() if there else [None] * len(self._table)
+            self._columns[name] = (
+                known_times(self._table.column(name)).to_pylist() if there else [None] * len(self._table)
+            )
         return self._columns[name][row]
 
 

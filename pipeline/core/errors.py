@@ -8,6 +8,7 @@ WinnowError                 anything winnow tells the user about; exit code 1
 │   ├── BooksError          rows in != rows out + drops: the step refuses to seal
 │   └── DamagedInput        files that a step reads are gone, or their bytes are others than were recorded
 ├── DiskFull                a file could not be written for want of space
+├── DefinitionError         a signal, an edit or a match failed on a document, which curation then drops; names it
 ├── StepError               a step failed on some shard; what was finished is kept
 └── ErrorLimit              finished, with more recorded errors than the recipe allows; exit code 3
 
@@ -65,6 +66,14 @@ class DiskFull(WinnowError):
 
 class StepError(WinnowError):
     pass
+
+
+class DefinitionError(WinnowError):
+    """Attributes: kind: signal, edit or match. name: of the definition. note: what it raised."""
+
+    def __init__(self, kind: str, name: str, note: str) -> None:
+        super().__init__(f"{kind} '{name}': {note}")
+        self.kind, self.name, self.note = kind, name, note
 
 
 class ErrorLimit(WinnowError):

@@ -87,7 +87,7 @@ class PoolExecutor:
     """A spawn pool on this machine, kept from step to step.
 
     A worker that is killed (out of memory, by hand) breaks the pool: it is made anew and the tasks that were not
-    finished run again, each one at most `max_kills` times.
+    finished run again, at most `max_kills` times until another one is finished.
     """
 
     def __init__(self, workers: int, *, max_kills: int = 2) -> None:
@@ -135,6 +135,7 @@ class PoolExecutor:
                 raise
             del pending[position]
             position += 1
+            kills = 0
             yield result
 
     def _wait(self, future: Future[R], told: Listener) -> R:

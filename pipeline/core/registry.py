@@ -23,10 +23,13 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from pipeline.core.definitions import CountedEdit, EditDef, MatchDef, PlainEdit, SignalDef, WindowEdit, Windows
 from pipeline.core.documents import Documents
@@ -34,8 +37,17 @@ from pipeline.core.errors import RecipeError, UsageError, did_you_mean
 from pipeline.core.files import sha256_file
 from pipeline.core.params import check, params_of
 from pipeline.core.spans import Span as Span  # where plug-ins look for it
+from pipeline.core.watch import began, calling
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+PLUGIN_MODULE = "winnow_plugin_"  # what the module of a plug-in is called begins so
+
+
+def is_plugin(definition: SignalDef | EditDef | MatchDef) -> bool:
+    """Whether a user's file registered it."""
+    return definition.fn.__module__.startswith(PLUGIN_MODULE)
 
 
 class Registry:
@@ -186,7 +198,7 @@ def load_plugins(paths: Iterable[Path]) -> None:
         digest = sha256_file(path)
         if REGISTRY.plugin_hashes.get(str(path)) == digest:
             continue
-        spec = importlib.util.spec_from_file_location(f"winnow_plugin_{path.stem}_{digest[:8]}", path)
+        spec = importlib.util.spec_from_file_location(f"{PLUGIN_MODULE}{path.stem}_{digest[:8]}", path)
         if spec is None or spec.loader is None:
             raise UsageError(f"plugin {path}: not a Python file.")
         module = importlib.util.module_from_spec(spec)
@@ -200,17 +212,52 @@ def load_plugins(paths: Iterable[Path]) -> None:
 
 
 def measure(definition: SignalDef, docs: Documents, values: Mapping[str, Any]) -> None:
-    """Measure one signal definition on documents; the values land in each one's `signals`."""
-    single = len(definition.names) == 1
-    if definition.batch:
-        columns = definition.fn(docs, **values) if docs else []
-        lists = [c.tolist() if hasattr(c, "tolist") else c for c in ([columns] if single and docs else columns)]
-        rows = list(zip(*lists, strict=True))
-    else:
-        rows = [(r,) if single else tuple(r) for r in (definition.fn(doc, **values) for doc in docs)]
-    for doc, row in zip(docs, rows, strict=True):
-        for name, value in zip(definition.names, row, strict=True):
-            doc.signals[name] = value if isinstance(value, str) or value is None else float(value)
+    """Measure one signal definition on documents; the values land in each one's `signals`.
+
+    Raises: DefinitionError that names the signal if its function raises, or gives what is no value of it: another type, a number
+        that is not finite, more or fewer than there are documents or names.
+    """
+    name, fn = definition.names[0], definition.fn
+    with calling("signal", name, len(docs)):
+        if definition.batch:
+            columns = fn(docs, **values) if docs else [[]] * len(definition.names)
+            columns = [columns] if len(definition.names) == 1 and docs else columns
+        else:
+            rows = []
+            for doc in docs:
+                began("signal", name)
+                found = fn(doc, **values)
+                rows.append((found,) if len(definition.names) == 1 else tuple(found))
+            columns = list(zip(*rows, strict=True)) if rows else [[]] * len(definition.names)
+        lists = [_values(c, n in definition.text) for n, c in zip(definition.names, columns, strict=True)]
+        for doc, row in zip(docs, zip(*lists, strict=True), strict=True):
+            doc.signals.update(zip(definition.names, row, strict=True))
+
+
+def _values(column: Any, text: bool) -> list[Any]:
+    """The values of one signal as they are stored. Raises: TypeError or ValueError for what is none."""
+    if isinstance(column, np.ndarray) and column.dtype.kind in "fiub" and not text:
+        numbers = column.astype(float)
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"a value is not finite: {numbers[~np.isfinite(numbers)][0]}")
+        return numbers.tolist()  # type: ignore[no-any-return]
+    return [None if v is None else _text(v) if text else _number(v) for v in column]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, got {type(value).__name__}")
+    value.encode()  # a lone surrogate cannot be stored
+    return str(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str | bytes):
+        raise TypeError(f"expected a number, got {type(value).__name__}")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"a value is not finite: {number}")
+    return number
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -171,7 +173,7 @@ def _check_keep(keep: Sequence[str], where: str) -> None:
 
 def curation_of(recipe: Recipe, extra_signals: Sequence[str] = ()) -> Curation:
     """The curation of a recipe. Raises: as `build`."""
-    return build(
+    made = build(
         recipe.section("curate"),
         recipe.section("signals"),
         where=recipe.origin,
@@ -179,6 +181,10 @@ def curation_of(recipe: Recipe, extra_signals: Sequence[str] = ()) -> Curation:
         plugins=recipe.plugins,
         extra_signals=extra_signals,
     )
+    document_s = float(recipe.section("limits").document_s)
+    if not 0 <= document_s < math.inf:
+        raise RecipeError(f"{recipe.origin}: limits.document_s: expected seconds, 0 for no limit, got {document_s}.")
+    return replace(made, document_s=document_s)
 
 
 def check(recipe: Recipe) -> None:

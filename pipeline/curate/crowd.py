@@ -62,7 +62,7 @@ class Record:
         alive, rows: documents that are in at the end, and their rows.
         changed: doc_ids of those whose text is another than in the input.
         decisions, edits: rows of the sidecars. measured: documents with their signals.
-        batches: of the input, kept by the last pass.
+        batches: of the input, kept by the last pass. failed: names of definitions, one for each document they failed on.
     """
 
     alive: list[Doc] = field(default_factory=list)
@@ -72,6 +72,13 @@ class Record:
     edits: list[Mapping[str, Any]] = field(default_factory=list)
     measured: list[Doc] = field(default_factory=list)
     batches: list[pa.RecordBatch] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def add(self, other: Record) -> None:
+        """What further documents leave, behind these."""
+        for name in ("alive", "rows", "decisions", "edits", "measured", "batches", "failed"):
+            getattr(self, name).extend(getattr(other, name))
+        self.changed |= other.changed
 
     def edited(self, doc: Doc, gate: str, spans: Sequence[Span]) -> None:
         """A document that is still in has another text."""

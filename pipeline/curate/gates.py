@@ -21,6 +21,7 @@ from pipeline.core.registry import REGISTRY, Call, load_plugins, measure
 from pipeline.core.rules import RuleSet, values_of
 from pipeline.core.schema import decision
 from pipeline.core.spans import apply_spans
+from pipeline.core.watch import calling
 from pipeline.curate.crowd import Crowd, Record
 from pipeline.matching.copies import Copies
 from pipeline.matching.keep import Keep
@@ -113,7 +114,11 @@ class EditGate:
             ]
             for row, doc, still_in in members:
                 told = asked.params(doc.doc_id) if asked is not None else {}
-                text, spans = apply_spans(doc.text, edit.fn(doc, **params, **told))
+                with calling("edit", self.name):
+                    text, spans = apply_spans(doc.text, edit.fn(doc, **params, **told))
+                    for span in spans:
+                        _check_text(span.kind)
+                        _check_text(span.replacement)
                 if not spans:
                     continue
                 crowd.change(row, doc.with_text(text))
@@ -125,6 +130,13 @@ class EditGate:
                     crowd.drop(row)
 
         return run
+
+
+def _check_text(value: object) -> None:
+    """Raises: TypeError or UnicodeError for what cannot be stored as a text."""
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text in a span, got {type(value).__name__}")
+    value.encode()
 
 
 @dataclass(frozen=True)
@@ -176,6 +188,7 @@ class Curation:
         plugins: files to load before anything else.
         files: plug-ins, models and lists -> sha256.
         index: of earlier documents, or None.
+        document_s: CPU seconds that a definition may take for one document; 0 for no limit. No result is named by it.
     """
 
     gates: tuple[Gate, ...]
@@ -185,6 +198,7 @@ class Curation:
     plugins: tuple[Path, ...]
     files: Mapping[str, str]
     index: Path | None = None
+    document_s: float = 30.0
 
     def load(self) -> None:
         """Make the plug-ins' functions known in this process."""

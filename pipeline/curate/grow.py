@@ -12,6 +12,7 @@ from pipeline.core.errors import UsageError
 from pipeline.core.files import short_hash, write_sealed
 from pipeline.core.lock import lock
 from pipeline.curate.gates import CopyGate, Curation
+from pipeline.curate.repeats import find_repeats
 from pipeline.curate.step import ask_all, identity
 from pipeline.matching.guard import Losses
 from pipeline.matching.index import FORMAT, INDEX, REMOVING, Known, read_index, segment_at, sweep_segments
@@ -56,7 +57,7 @@ def _added(path: Path, listed: dict[str, Any], matches: list[str], source: str) 
 def _add(
     path: Path, listed: dict[str, Any], curation: Curation, documents: Dataset, source: str, bench: Bench
 ) -> dict[str, dict[str, int]]:
-    asked, _ = ask_all(curation, documents, bench)
+    asked, _ = ask_all(curation, documents, bench, find_repeats(documents, bench))
     added = {}
     for gate, one in zip(curation.gates, asked, strict=True):
         assert isinstance(gate, CopyGate)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +19,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.core.definitions import SignalDef
-from pipeline.core.documents import Doc, Documents, docs_of
+from pipeline.core.documents import Doc, docs_of
 from pipeline.core.errors import StepError
+from pipeline.core.events import nobody
 from pipeline.core.files import write_parquet
 from pipeline.core.schema import DECISION, DOC_ID, DOCUMENT, EDIT
 from pipeline.core.step import ShardResult, Task
-from pipeline.curate.crowd import Crowd, Record
+from pipeline.curate.child import Child
+from pipeline.curate.crowd import Record
 from pipeline.curate.gates import Answers, Curation, Gate
+from pipeline.curate.limit import watched
+from pipeline.curate.net import Batch, Net, Through
+from pipeline.curate.repeats import dropped_repeat, read_repeats
 from pipeline.matching.question import BATCH_ROWS, Left, Outputs, Question, read_state, write_state
 
 SIDECARS = ("signals", "decisions", "edits")
@@ -46,25 +53,24 @@ class PassArgs:
 def pass_shard(task: Task[PassArgs]) -> ShardResult:
     """Run one pass over one shard.
 
-    Inputs: data; state and answers of the question before; in the last pass signals, decisions and edits of the earlier ones.
+    Inputs: data; in the first pass repeats, in others state and answers of the question before; in the last pass signals,
+    decisions and edits of the earlier ones.
     """
     args = task.args
-    args.curation.load()
     record = Record()
-    left = {d.row: d for d in read_state(task.one("state").path)} if task.all("state") else None
-    answers = Answers(task.one("answers"), [d.doc_id for d in left.values()]) if left is not None else None
-    runs = [g.ready(args.curation, answers if i == 0 else None) for i, g in enumerate(args.gates)]
-    for crowd in _crowds(task, left, record):
-        for run in runs:
-            run(crowd, record)
-            if not args.curation.measure_dropped:
-                record.measured += crowd.forget_dropped()
-        record.measured += crowd.everyone
-        record.alive += crowd.alive.values()
-        record.rows += crowd.alive
+    left = _left(task)
+    net = Net(through(task), partial(_child, task), careful=_died_here(task))
+    try:
+        with watched(args.curation.document_s):
+            for batch in _batches(task, left, record):
+                record.add(net.take(batch))
+            asked: Outputs = net.write(record, task) if args.asks is not None else {}
+    finally:
+        net.close()
+        _busy(task).unlink(missing_ok=True)
     by_gate = Counter(d["gate"] for d in record.decisions)
     counts: dict[str, Any] = {
-        "rows_in": len(record.alive) + len(record.decisions),
+        "rows_in": _rows(task),
         "rows_out": len(record.alive),
         "dropped": dict(by_gate),
         "text_bytes": sum(d.text_bytes for d in record.alive),
@@ -76,15 +82,14 @@ def pass_shard(task: Task[PassArgs]) -> ShardResult:
     }
     outputs: Outputs = {}
     if args.asks is not None:
-        outputs |= write_state(args.asks, record.alive, record.rows, record.changed, task)
-        outputs |= args.asks.write(record.alive, task)
+        outputs |= write_state(args.asks, record.alive, record.rows, record.changed, task) | asked
     else:
         sidecars = {name: _join(name, task, table) for name, table in sidecars.items()}
         data = _survivors(record)
         write_parquet(task.file("data"), data, row_group_rows=BATCH_ROWS)
         outputs[task.file("data")] = data.num_rows
         counts["dropped"] = dict(sorted(Counter(sidecars["decisions"]["gate"].to_pylist()).items()))
-        counts["rows_in"] = sidecars["signals"].num_rows
+        counts["rows_in"] = pq.read_metadata(task.one("data").path).num_rows
         counts["edits"] = dict(sorted(Counter(sidecars["edits"]["kind"].to_pylist()).items()))
     for folder, table in sidecars.items():
         write_parquet(task.file(folder), table)
@@ -92,28 +97,63 @@ def pass_shard(task: Task[PassArgs]) -> ShardResult:
     return ShardResult(outputs, counts)
 
 
-def _crowds(task: Task[PassArgs], left: dict[int, Left] | None, record: Record) -> Iterator[Crowd]:
+def through(task: Task[PassArgs]) -> Through:
+    """The gates of a pass over a shard, ready."""
+    args = task.args
+    args.curation.load()
+    left = _left(task)
+    answers = Answers(task.one("answers"), [d.doc_id for d in left.values()]) if left is not None else None
+    runs = tuple(g.ready(args.curation, answers if i == 0 else None) for i, g in enumerate(args.gates))
+    return Through(args.gates, runs, args.asks, args.curation.measure_dropped)
+
+
+def _child(task: Task[PassArgs]) -> Child:
+    return Child(partial(through, replace(task, told=nobody)), task.args.curation.document_s)
+
+
+def _left(task: Task[PassArgs]) -> dict[int, Left] | None:
+    """The documents that the pass before left, by row; None in the first pass."""
+    return {d.row: d for d in read_state(task.one("state").path)} if task.all("state") else None
+
+
+def _busy(task: Task[PassArgs]) -> Path:
+    return task.out / f".busy-{task.shard:05d}"
+
+
+def _died_here(task: Task[PassArgs]) -> bool:
+    """Whether a process ended in the middle of this shard; from now on this one would be it."""
+    path = _busy(task)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("x").close()
+    except FileExistsError:
+        return True
+    return False
+
+
+def _rows(task: Task[PassArgs]) -> int:
+    """Documents that come into this pass."""
+    source = task.one("state") if task.all("state") else task.one("data")
+    return int(pq.read_metadata(source.path).num_rows)
+
+
+def _batches(task: Task[PassArgs], left: dict[int, Left] | None, record: Record) -> Iterator[Batch]:
     """Batches of the documents that are still in."""
     at = 0
+    again = read_repeats(task.all("repeats")) if left is None else frozenset()
     with pq.ParquetFile(task.one("data").path) as f:
-        for batch in f.iter_batches(batch_size=BATCH_ROWS):
+        for table in f.iter_batches(batch_size=BATCH_ROWS):
             if task.args.asks is None:
-                record.batches.append(batch)
-            docs, rows = docs_of(batch), list(range(at, at + batch.num_rows))
-            at += batch.num_rows
+                record.batches.append(table)
+            places: Sequence[int] = range(len(table))
             if left is not None:
-                inside = [(r, d) for r, d in zip(rows, docs, strict=True) if r in left]
-                rows, docs = [r for r, _ in inside], Documents(_restored(d, left[r], record) for r, d in inside)
-            yield Crowd(rows, docs)
-
-
-def _restored(doc: Doc, left: Left, record: Record) -> Doc:
-    """A document as the pass before left it."""
-    if left.text is not None:
-        doc = doc.with_text(left.text)
-        record.changed.add(doc.doc_id)
-    doc.language, doc.language_score = left.language, left.language_score
-    return doc
+                places = [p for p in places if at + p in left]
+            elif again:
+                docs = docs_of(table)
+                record.decisions += [dropped_repeat(docs[p], task.shard, at + p) for p in places if at + p in again]
+                places = [p for p in places if at + p not in again]
+            yield Batch(table, places, [at + p for p in places], left)
+            at += len(table)
 
 
 def signal_columns(found: SignalDef, docs: Sequence[Doc]) -> dict[str, pa.Array]:

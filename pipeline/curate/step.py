@@ -14,6 +14,8 @@ from pipeline.curate.build import curation_of
 from pipeline.curate.files import content_of
 from pipeline.curate.gates import Curation, Gate
 from pipeline.curate.passes import SIDECARS, PassArgs, pass_shard
+from pipeline.curate.repeats import FOLDER, find_repeats, repeats_of
+from pipeline.curate.repeats import GATE as REPEATS
 from pipeline.matching.index import open_index
 from pipeline.matching.question import Corpus, Question, Reply
 
@@ -59,8 +61,13 @@ def plugin_files(curation: Curation) -> dict[str, str]:
     return {k: v for k, v in curation.files.items() if k.startswith("plugin ")}
 
 
-def ask_all(curation: Curation, documents: Dataset, bench: Bench) -> tuple[list[Asked], tuple[Gate, ...]]:
+def ask_all(
+    curation: Curation, documents: Dataset, bench: Bench, repeats: Dataset
+) -> tuple[list[Asked], tuple[Gate, ...]]:
     """Run the passes up to the last question of a curation, and put each question.
+
+    Args:
+        repeats: see `pipeline.curate.repeats`.
 
     Returns: the questions with their answers, and the gates that remain for the last pass.
     """
@@ -77,7 +84,7 @@ def ask_all(curation: Curation, documents: Dataset, bench: Bench) -> tuple[list[
             identity(curation, curation.gates[: i + 1]),
             VERSION,
             [before],
-            _tasks(documents, asked, PassArgs(curation, tuple(segment), gate.question)),
+            _tasks(documents, repeats, asked, PassArgs(curation, tuple(segment), gate.question)),
             pass_shard,
             files=plugin_files(curation),
         )
@@ -97,10 +104,11 @@ def curate(curation: Curation, documents: Dataset, bench: Bench) -> Dataset:
 
     Returns: a dataset with data, signals, decisions and edits, in the shards of the input.
     """
-    asked, last = ask_all(curation, documents, bench)
+    repeats = find_repeats(documents, bench)
+    asked, last = ask_all(curation, documents, bench, repeats)
     extra = {
         "kind": "documents",
-        "gates": [g.name for g in curation.gates],
+        "gates": [*([REPEATS] if repeats.rows(FOLDER) else []), *(g.name for g in curation.gates)],
         "matches": {a.gate.name: dict(a.reply.counts) for a in asked if a.reply.counts},
         **({"index": str(curation.index)} if curation.index else {}),
     }
@@ -109,14 +117,14 @@ def curate(curation: Curation, documents: Dataset, bench: Bench) -> Dataset:
         identity(curation, curation.gates),
         VERSION,
         [documents],
-        _tasks(documents, asked, PassArgs(curation, last, None)),
+        _tasks(documents, repeats, asked, PassArgs(curation, last, None)),
         pass_shard,
         files=plugin_files(curation),
         extra=extra,
     )
 
 
-def _tasks(documents: Dataset, asked: Sequence[Asked], args: PassArgs) -> list[Task[PassArgs]]:
+def _tasks(documents: Dataset, repeats: Dataset, asked: Sequence[Asked], args: PassArgs) -> list[Task[PassArgs]]:
     """A task per shard; the last pass joins the sidecars of all passes."""
     tasks = []
     for i in documents.shards():
@@ -125,6 +133,8 @@ def _tasks(documents: Dataset, asked: Sequence[Asked], args: PassArgs) -> list[T
             last = asked[-1]
             inputs["state"] = (last.corpus.asked.shard("state", i),)
             inputs["answers"] = (last.reply.answers.shard(last.question.folder, i),)
+        elif again := repeats_of(repeats, i):
+            inputs["repeats"] = again
         if args.asks is None:
             inputs |= {kind: tuple(a.corpus.asked.shard(kind, i) for a in asked) for kind in SIDECARS}
         tasks.append(Task(i, inputs, args))

@@ -26,9 +26,10 @@ from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset, Source
 from pipeline.core.documents import Doc
 from pipeline.core.files import write_parquet
-from pipeline.core.registry import Call
+from pipeline.core.registry import Call, is_plugin
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import Inputs, ShardFiles, ShardFunction, Task
+from pipeline.core.watch import began, calling
 from pipeline.matching.decide import DecideArgs, RouteArgs, decide_bucket, route_copies
 from pipeline.matching.guard import Losses, check_losses
 from pipeline.matching.index import Known
@@ -45,7 +46,7 @@ from pipeline.matching.pairs import (
 )
 from pipeline.matching.question import BATCH_ROWS, SORTED_ROWS, Corpus, Outputs, Reply
 from pipeline.matching.segments import KnownArgs, known_sets
-from pipeline.matching.sets import SetArgs, compares_by, write_sets
+from pipeline.matching.sets import SetArgs, compares_by, features_of, write_sets
 
 VERSION = 2
 AnyArgs = TypeVar("AnyArgs")
@@ -84,6 +85,8 @@ class Copies:
         """`keys`: (high, low, doc) ascending: 128 bits of the key and the document's place in `state`. Without the low bits
         where pairs are verified: two keys that agree in 64 bits by chance are one comparison more."""
         places, keys = keys_of(self.call, docs)
+        if self.call.match.features and is_plugin(self.call.match):
+            features_of(self.call, docs)  # what fails does so here, where its document can be dropped
         numbers = np.frombuffer(keys, np.uint64).reshape(-1, 2)
         exact = not compares_by(self.call.match)
         order = np.lexsort((places, numbers[:, 1], numbers[:, 0])) if exact else np.lexsort((places, numbers[:, 0]))
@@ -115,14 +118,22 @@ class Copies:
 def keys_of(call: Call, docs: Sequence[Doc]) -> tuple[npt.NDArray[np.int64], bytes]:
     """(place of the document of each key, 16 bytes of each key one after the other)."""
     match = call.match
-    if not match.batch:
-        pairs = [(i, key) for i, doc in enumerate(docs) for key in sorted(set(match.fn(doc, **call.params)))]
-        return np.array([i for i, _ in pairs], np.int64), b"".join(_hash(key) for _, key in pairs)
     places, keys = [np.zeros(0, np.int64)], []
-    for at in range(0, len(docs), BATCH_ROWS):
-        found, flat = match.fn(docs[at : at + BATCH_ROWS], **call.params)
-        places.append(found + at)
-        keys.append(flat.tobytes())
+    with calling("match", call.name, len(docs)):
+        if not match.batch:
+            pairs = []
+            for i, doc in enumerate(docs):
+                began("match", call.name)
+                pairs += [(i, key) for key in sorted(set(match.fn(doc, **call.params)))]
+            return np.array([i for i, _ in pairs], np.int64), b"".join(_hash(key) for _, key in pairs)
+        for at in range(0, len(docs), BATCH_ROWS):
+            part = docs[at : at + BATCH_ROWS]
+            began("match", call.name, len(part))
+            found, flat = match.fn(part, **call.params)
+            if len(found) * 16 != flat.nbytes or (len(found) and not 0 <= found.min() <= found.max() < len(part)):
+                raise ValueError(f"expected a place among {len(part):,} documents and 16 bytes for each key")
+            places.append(found + at)
+            keys.append(flat.tobytes())
     return np.concatenate(places), b"".join(keys)
 
 

@@ -27,6 +27,7 @@ from pipeline.core.registry import Call, common_key
 from pipeline.core.schema import DOC_ID
 from pipeline.core.sql import database
 from pipeline.core.step import Inputs, ShardFiles, ShardResult, Task
+from pipeline.core.watch import calling
 from pipeline.matching.keep import Keep
 from pipeline.matching.pairs import RankArgs, key_range, range_bits, rank_documents
 from pipeline.matching.question import SORTED_ROWS, Corpus, Outputs, Reply
@@ -94,8 +95,9 @@ class CountedLines:
         groups: Counter[bytes] = Counter()
         best: dict[tuple[bytes, bytes], int] = {}
         for place in self.keep.places(docs, self.name) if edit.keep_one else range(len(docs)):
-            pairs = set(edit.keys(docs[place], **self.call.params))
-            hashed = {(common_key(group, key), _hash(group)) for group, key in pairs}
+            with calling("edit", self.name):
+                pairs = set(edit.keys(docs[place], **self.call.params))
+                hashed = {(common_key(group, key), _hash(group)) for group, key in pairs}
             counts.update(hashed)
             groups.update({group for _, group in hashed})
             for one in hashed:

@@ -6,6 +6,7 @@ copies     the same rows by shard
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,13 @@ import pyarrow as pa
 
 from pipeline.core.dataset import Source
 from pipeline.core.documents import docs_of
+from pipeline.core.errors import DefinitionError
 from pipeline.core.files import TMP_PREFIX, write_parquet
 from pipeline.core.ranges import rows_between
 from pipeline.core.registry import Call
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import ShardResult, Task
+from pipeline.core.watch import calling
 from pipeline.matching.kernels import copies as k
 from pipeline.matching.question import SORTED_ROWS, Outputs
 from pipeline.matching.sets import TEXTS, compares_by
@@ -68,8 +71,9 @@ def decide_bucket(task: Task[DecideArgs]) -> ShardResult:
     later = np.searchsorted(ranks, (packed >> np.uint64(32)).astype(np.uint32))
     earlier = np.searchsorted(ranks, packed.astype(np.uint32))
     first = np.searchsorted(later, np.arange(len(ranks) + 1))
+    errors: list[str] = []
     if compares_by(call.match) == "text":
-        keeper, jaccards, contained, held, refused = _by_text(call, sources, bucket, order, first, earlier)
+        keeper, jaccards, contained, held, refused, errors = _by_text(call, sources, bucket, order, first, earlier)
     else:
         offsets, values, spill = _sets(task, order)
         keeper, jaccards, contained, held, refused = k.decide(
@@ -94,7 +98,7 @@ def decide_bucket(task: Task[DecideArgs]) -> ShardResult:
     path = task.file("decisions")
     write_parquet(path, table)
     counts = {"copies": len(table), "verified_pairs": int(held), "rejected_pairs": int(refused)}
-    return ShardResult({path: len(table)}, counts)
+    return ShardResult({path: len(table)}, counts, errors)
 
 
 def _bound(call: Call) -> float:
@@ -145,8 +149,9 @@ def _by_text(
     order: npt.NDArray[np.int64],
     first: npt.NDArray[np.int64],
     earlier: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64], int, int]:
-    """As `kernels.copies.decide`, with a plug-in's own similarity of two documents."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.float64], int, int, list[str]]:
+    """As `kernels.copies.decide`, with a plug-in's own similarity of two documents. A pair on which it fails counts as refused and
+    is a recorded error."""
     columns = ["doc_id", *(n for n, _ in TEXTS)]
     table = pa.concat_tables([t for s in sources for t in rows_between(s.path, "bucket", bucket, bucket, columns)])
     docs = docs_of(table.take(pa.array(order)))
@@ -155,11 +160,17 @@ def _by_text(
     keeper = np.arange(len(docs))
     scores = np.zeros(len(docs))
     held = refused = 0
+    errors: list[str] = []
     for d in range(len(docs)):
         best = -1
         for other in np.unique(keeper[earlier[first[d] : first[d + 1]]]).tolist():
-            score = float(similarity(docs[d], docs[other], **call.params))
-            if score < _bound(call):
+            try:
+                with calling("match", call.name, 2):
+                    score = float(similarity(docs[d], docs[other], **call.params))
+            except DefinitionError as error:
+                errors.append(f"documents {docs[d].doc_id.hex()} and {docs[other].doc_id.hex()}: {error}")
+                score = math.nan
+            if not score >= _bound(call):
                 refused += 1
                 continue
             held += 1
@@ -167,7 +178,7 @@ def _by_text(
                 best, scores[d] = other, score
         if best >= 0:
             keeper[d] = best
-    return keeper, scores, np.zeros(len(docs)), held, refused
+    return keeper, scores, np.zeros(len(docs)), held, refused, errors
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pipeline.core.files import write_parquet
 from pipeline.core.registry import Call
 from pipeline.core.schema import DOC_ID
 from pipeline.core.step import ShardResult, Task
+from pipeline.core.watch import calling
 from pipeline.matching.question import BATCH_ROWS
 
 SET_ROWS = 256  # sets of a row group
@@ -77,8 +78,12 @@ def features_of(call: Call, docs: Sequence[Doc]) -> pa.ChunkedArray:
     assert features is not None
     parts = []
     for at in range(0, len(docs), BATCH_ROWS):
-        offsets, values = features(docs[at : at + BATCH_ROWS], **call.params)
-        parts.append(pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(values)))
+        part = docs[at : at + BATCH_ROWS]
+        with calling("match", call.name, len(part)):
+            offsets, values = features(part, **call.params)
+            if len(offsets) != len(part) + 1:
+                raise ValueError(f"{len(offsets):,} offsets of features for {len(part):,} documents")
+            parts.append(pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), pa.array(values, pa.uint32())))
     return pa.chunked_array(parts, FEATURES.type)
 
 

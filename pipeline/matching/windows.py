@@ -28,6 +28,7 @@ from pipeline.core.files import atomic, parquet_options, write_parquet
 from pipeline.core.ranges import rows_between
 from pipeline.core.registry import Call
 from pipeline.core.step import Inputs, ShardFiles, ShardResult, Task
+from pipeline.core.watch import calling
 from pipeline.matching.keep import Keep
 from pipeline.matching.kernels.windows import repeated_windows
 from pipeline.matching.pairs import RankArgs, key_range, range_bits, rank_documents
@@ -78,8 +79,11 @@ class RepeatedWindows:
         """`keys`: (high, more, doc, at) of every window, by high."""
         edit, parts = self.edit, []
         for start in range(0, len(docs), BATCH_ROWS):
-            places, at, high, more = edit.windows(docs[start : start + BATCH_ROWS], **self.call.params)
-            parts.append([high, more, (places + start).astype(np.int32), at])
+            part_docs = docs[start : start + BATCH_ROWS]
+            with calling("edit", self.name, len(part_docs)):
+                places, at, high, more = edit.windows(part_docs, **self.call.params)
+                found = (high, more, places + start, at)
+                parts.append([np.asarray(c).astype(t, copy=False) for c, t in zip(found, WINDOW_TYPES, strict=True)])
         columns = (
             [np.concatenate(c) for c in zip(*parts, strict=True)] if parts else [np.zeros(0, t) for t in WINDOW_TYPES]
         )

@@ -14,13 +14,16 @@ WORKER_BYTES = 600 << 20  # a worker with its largest task (shards, ranges and b
 
 @dataclass(frozen=True)
 class LimitsConfig:
-    """`[limits]`: when a run counts as failed.
+    """`[limits]`: when a run counts as failed, and what one document may cost.
 
     Attributes:
         max_errors: recorded errors (broken records) above which `winnow run` ends with exit code 3; -1 for no limit.
+        document_s: CPU seconds that a signal, an edit or a match may take for one document (a wait: ten times as long), and
+            for each further one of a batch a hundredth of that; what takes longer is dropped as `too_slow`. 0 for no limit.
     """
 
     max_errors: int = -1
+    document_s: float = 30.0
 
 
 @dataclass(frozen=True)
