@@ -254,3 +254,13 @@ def test_safety(tmp_path: Path) -> None:
         assert numbers(rf"^  {kind} +1  recall {NUMBER}  precision {NUMBER}$", printed) == [1.0, 1.0]
     for form in ("verbatim", "re-cased", "re-punctuated"):
         assert numbers(rf"^  planted {form} +found {NUMBER}%$", printed) == [100.0]
+
+
+@pytest.mark.usefixtures("kernels")
+def test_hostile(tmp_path: Path) -> None:
+    """One attack of each kind: none stops a run or costs a good neighbour."""
+    printed = run("hostile.py", "--trials", 25, "--seed", 4, "--keep", tmp_path)
+    kinds = re.findall(rf"^(\S.*?) +{NUMBER} +{NUMBER}(?: +{NUMBER} s)?$", printed, re.MULTILINE)
+    assert len(kinds) == 26
+    assert [k for k in kinds if k[1] != k[2]] == []
+    assert list(tmp_path.iterdir()) == []

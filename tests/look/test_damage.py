@@ -15,7 +15,7 @@ from pipeline.look.run import Run
 from tests.command import typed
 from tests.hostile import hidden
 
-TRIALS = int(os.environ.get("WINNOW_FUZZ", "15"))
+TRIALS = int(os.environ.get("WINNOW_FUZZ_EXAMPLES", "15"))
 ASKED: tuple[tuple[str, ...], ...] = (
     ("stats",), ("stats", "--signal", "word_count"), ("stats", "--rules"), ("stats", "--signal", "word_count", "--near", "60"),
     ("explain", "http://keep0.test/0"), ("explain", "http://exact.test/1"),

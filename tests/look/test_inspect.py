@@ -23,7 +23,7 @@ from tests.command import typed
 from tests.conftest import corpus_rows, html, warc_bytes
 from tests.hostile import NAME, hidden
 
-TRIALS = int(os.environ.get("WINNOW_FUZZ", "400"))
+TRIALS = int(os.environ.get("WINNOW_FUZZ_EXAMPLES", "400"))
 PAGES: list[tuple[str, bytes, dict[str, str]]] = [(f"http://a.test/{i}", html("hello " * 30), {}) for i in range(5)]
 LINES = "".join(json.dumps(r) + "\n" for r in corpus_rows()[:6]).encode()
 
