@@ -20,7 +20,7 @@ from pipeline.run.session import load_recipe
 from tests.command import within
 from tests.conftest import TOKENS, corpus_rows, run, write_jsonl, write_recipe
 
-EVERY = int(os.environ.get("WINNOW_DAMAGE", "9"))  # each so many of the trials; 1 for all of them
+EVERY = int(os.environ.get("WINNOW_DAMAGE", "24"))  # each so many of the trials; 1 for all of them
 TIMES = ("seconds", "cpu_seconds", "sha256")  # of a record, with its own hash: what another attempt may change
 
 
@@ -105,7 +105,7 @@ def test_damage_to_what_a_single_command_made_is_named_and_mended(
     assert within(*words[command])[0] == 0
     assert within("verify", out)[0] == 0
     files = {p: content(p) for p in sorted(tmp_path.rglob("*")) if p.is_file() and p.stat().st_size}
-    for i, path in enumerate(list(files)[:: 1 if EVERY == 1 else 4]):
+    for i, path in enumerate(list(files)[:: 1 if EVERY == 1 else 9]):
         for way in list(WAYS)[i % len(WAYS) :][:1] if EVERY > 1 else WAYS:
             if path == out and way == "remove":
                 continue  # there is nothing then that could be looked at
