@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.answers import print_answer, print_json
-from pipeline.core.errors import DamagedInput, UsageError
+from pipeline.core.errors import DamagedInput, UsageError, WinnowError
 from pipeline.text.visible import visible
 
 if TYPE_CHECKING:
@@ -91,11 +91,16 @@ def opened(
         bench = stack.enter_context(opening)
         try:
             yield loaded, bench
-        except DamagedInput as error:
-            for path in error.paths:
+        except Exception as error:
+            found = error if isinstance(error, DamagedInput) else None
+            if not isinstance(error, WinnowError) and (bad := bench.damaged()):
+                found = DamagedInput("the command", bad)
+            if found is None:
+                raise
+            for path in found.paths:
                 if path.resolve().is_relative_to(bench.top):  # of this command's own work: it is made again next time
                     path.unlink(missing_ok=True)
-            raise
+            raise found from error
 
 
 def must_exist(path: Path) -> None:

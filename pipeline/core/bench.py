@@ -33,7 +33,7 @@ class Bench:
         told: hears every event.
         hashes: what the command knows of the content of files.
         replace: results that were made from other inputs go; by default they are refused.
-        made: steps that were run or found, in order.
+        made: steps that were run or found, in order. read: those that were their inputs.
     """
 
     root: Path
@@ -45,6 +45,7 @@ class Bench:
     hashes: Hashes = field(default_factory=Hashes)
     replace: bool = False
     made: list[Dataset] = field(default_factory=list, compare=False)
+    read: list[Dataset] = field(default_factory=list, compare=False)
 
     @property
     def scratch(self) -> Bench:
@@ -102,11 +103,26 @@ class Bench:
         extra: Mapping[str, Any] | None = None,
     ) -> Dataset:
         """The same for a step whose plan had to be known before its tasks."""
+        self.read.extend(upstream)
         given = {d.step: d.content_of_shards() for d in upstream if not d.dir.resolve().is_relative_to(self.top)}
         care = Care(self.hashes, self.replace, given, {d.step: d.content for d in upstream})
+        if plan.name in self.fixed:  # a result of its own says what it was made from; that of a run does it in run.json
+            places = (d.dir.resolve() for d in self.made)
+            work = {p.relative_to(self.top).as_posix() for p in places if p.is_relative_to(self.top / WORK)}
+            extra = {**(extra or {}), "work": sorted(work)}
         made = run_step(plan, self.dir(plan), tasks, fn, self.executor, told=self.told, extra=extra, care=care)
         self.made.append(made)
         return made
+
+    def damaged(self) -> list[Path]:
+        """Files of the command's steps, and of those that it read, whose bytes are not what their manifests say; all are hashed.
+
+        For an error that nobody expected: what looks like a bug may be a byte that the disk lost.
+        """
+        steps = {d.dir: d for d in [*self.made, *self.read]}.values()
+        return Hashes(workers=self.hashes.workers).differ(
+            (d.dir / n, sha) for d in steps for n, sha in d.file_hashes.items()
+        )
 
     @property
     def top(self) -> Path:

@@ -57,7 +57,10 @@ def verify_folder(root: Path) -> Verified:
         return _index(root)
     if (root / seal.MARKER).exists() or is_dataset(root):
         name, problems = _step(root)
-        return Verified({name: tuple(problems), **_others(root, set())})
+        step = seal.opened(root)
+        named: list[str] = step.manifest.get("work", []) if step is not None and (root / WORK).is_dir() else []
+        below = {n: tuple(_step(root / n)[1]) for n in named}
+        return Verified({name: tuple(problems), **below, **_others(root, {root / n for n in named})})
     listed, problem = _listed(root)
     if problem == "missing" and not any(_step_folders(root)):
         raise UsageError(f"{root}: neither a run directory (run.json) nor a finished step (manifest.json).")
@@ -93,7 +96,7 @@ def work_of(file: Path) -> Path:
 
 def _made_file(file: Path) -> Verified:
     """A tokenizer.json, by the steps that it was made by."""
-    found = _others(work_of(file), set())
+    found = {f.relative_to(work_of(file)).as_posix(): tuple(_step(f)[1]) for f in _step_folders(work_of(file))}
     made = (seal.opened(f) for f in _step_folders(work_of(file)))
     hashes = {
         sha

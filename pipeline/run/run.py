@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset, is_dataset, open_dataset
-from pipeline.core.errors import DamagedInput, DataError, ErrorLimit, RecipeError, UsageError
+from pipeline.core.errors import DamagedInput, DataError, ErrorLimit, RecipeError, UsageError, WinnowError
 from pipeline.core.events import Listener, Said, nobody
 from pipeline.core.files import read_sealed, sha256_file, write_sealed
 from pipeline.core.hashes import Hashes
@@ -77,12 +77,13 @@ def run_recipe(
             try:
                 done = _run_stages(recipe, bench, first, last)
                 break
-            except DamagedInput as error:  # in a step that was found as it should be: only its bytes are others
-                if damaged & set(error.paths) or not all(_can_be_made(p, bench.root) for p in error.paths):
-                    raise
-                damaged |= set(error.paths)
-                told(Said("run", f"{error} So they are."))
-                for path in error.paths:
+            except Exception as error:  # in a step that was found as it should be, only bytes may be others
+                found = _damage(error, bench)
+                if damaged & set(found.paths) or not all(_can_be_made(p, bench.root) for p in found.paths):
+                    raise found from error
+                damaged |= set(found.paths)
+                told(Said("run", f"{found} So they are."))
+                for path in found.paths:
                     path.unlink(missing_ok=True)
                 first = names[0]
     errors = sum(len(step.manifest.get("errors", [])) for step in done.values())
@@ -90,6 +91,15 @@ def run_recipe(
     if 0 <= limit < errors:
         raise ErrorLimit(f"finished, with {errors} recorded errors; limits.max_errors is {limit}.")
     return root
+
+
+def _damage(error: Exception, bench: Bench) -> DamagedInput:
+    """The damage that an error tells of, or is due to. Raises: the error, if there is none."""
+    if isinstance(error, DamagedInput):
+        return error
+    if not isinstance(error, WinnowError) and (bad := bench.damaged()):
+        return DamagedInput("the run", bad)
+    raise error
 
 
 def _can_be_made(path: Path, root: Path) -> bool:
