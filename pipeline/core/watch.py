@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from pipeline.core.errors import DefinitionError, WinnowError
 
@@ -45,6 +47,8 @@ def calling(kind: str, name: str, documents: int = 1) -> Iterator[None]:
 
 
 def note_of(error: BaseException) -> str:
-    """One line of an error, fit to be stored."""
+    """One line of an error with its place in code, fit to be stored."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_NOTE_CHARS]
-    return text.encode("utf-8", "replace").decode()
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return (text + place).encode("utf-8", "replace").decode()

@@ -28,7 +28,7 @@ from pipeline.curate.gates import Gate, Run
 from pipeline.curate.limit import TooSlow
 from pipeline.matching.question import Left, Outputs, Question
 
-ALL_FAIL = 20  # documents of a batch, all of which a plug-in fails on: then the plug-in is wrong, not the documents
+ALL_FAIL = 5  # documents of a batch, all of which a plug-in fails on: then the plug-in is wrong, not the documents
 SLOW, CRASHED = "too_slow", "crashed"
 
 

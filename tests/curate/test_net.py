@@ -170,7 +170,7 @@ def test_a_plugin_that_fails_on_everything_is_an_error_that_names_it(tmp_path: P
     source = GATES["signal"][0].replace("'BAD' in doc.text", "True")
     GATES["all"] = (source, ["odd_rules"])
     try:
-        with pytest.raises(StepError, match=r"signal 'odd': KeyError: 'x'; and so on for all 25 documents"):
+        with pytest.raises(StepError, match=r"signal 'odd': KeyError: 'x' .odd.py:5.; and so on for all 25 documents"):
             curated(tmp_path / "run", "all", "raise KeyError('x')", bad=False, shard_bytes=10**6)
     finally:
         del GATES["all"]

@@ -146,7 +146,7 @@ def test_failing_plugin_names_its_shard_and_place(corpus: Path, tmp_path: Path) 
     )
     body = corpus.read_text() + '[curate]\ngates = ["broken_edit"]\n'
     corpus.write_text(body.replace('name = "test"\n', 'name = "test"\nplugins = ["bad.py"]\n'))
-    with pytest.raises(StepError, match=r"curate-\w{8} shard 0: ZeroDivisionError.*bad\.py:4"):
+    with pytest.raises(StepError, match=r"-\w{8} shard 0: edit 'broken_edit': ZeroDivisionError.*bad\.py:4"):
         run(corpus, tmp_path / "runs")
 
 
