@@ -17,6 +17,7 @@ from tokenizers.models import BPE
 from pipeline.core.errors import DataError, RecipeError
 from pipeline.text.batch import TextBatch
 from tests.conftest import article
+from tests.fuzz import fuzz
 from tokenize_stage.bpe import WordCounts, train_bpe
 from tokenize_stage.config import EOS, TokenizeConfig
 from tokenize_stage.encode import choose_encoder, decode, encoder_of, parts_of
@@ -194,7 +195,7 @@ def test_ids_are_those_of_tokenizers_and_decode_to_the_text(name: str, tokenizer
     check()
 
 
-@settings(max_examples=200, deadline=None)
+@fuzz
 @given(data=st.binary(max_size=300))
 def test_any_bytes_come_back(data: bytes, tokenizer_files: dict[str, Path]) -> None:
     for path in tokenizer_files.values():
