@@ -99,7 +99,7 @@ def hostile_run(folder: Path) -> Run:
     (folder / "plug.py").write_text(
         "from pipeline.core.registry import signal\n"
         f"@signal({SIGNAL!r})\ndef words(doc): return float(len(doc.text.split()))\n"
-        f"@signal('number')\ndef number(doc): return float('nan') if 'bidi' in (doc.url or '') else float('inf')\n",
+        f"@signal('number')\ndef number(doc): return float('nan') if 'bidi' in (doc.url or '') else 1.5\n",
         "utf-8",
     )
     write_jsonl(
