@@ -78,7 +78,7 @@ def run_step(
             if not care.replace:
                 seal.refuse_other_inputs(folder, sealed.manifest.get("given", {}), care.given)
             if sealed.manifest.get("inputs") == fingerprint and _whole(sealed, plan, wanted, care, told):
-                return sealed
+                return _reading(sealed, care.reads)
         (folder / MANIFEST).unlink(missing_ok=True)
         sweep(folder)
         found = ((t, seal.done(folder, t.shard, t.identity(), care.hashes)) for t in tasks)
@@ -130,6 +130,15 @@ def _whole(step: Dataset, plan: Plan, inputs: Mapping[str, Any], care: Care, tol
         for name in bad:
             (step.dir / name).unlink(missing_ok=True)
     return not bad
+
+
+def _reading(step: Dataset, reads: Mapping[str, str]) -> Dataset:
+    """The step as one that reads these: what it took from them is the same, even if other files of theirs are not."""
+    if step.manifest.get("reads") == dict(reads):
+        return step
+    manifest = step.manifest | {"reads": dict(reads)}
+    write_sealed(step.dir / MANIFEST, manifest)
+    return Dataset(step.dir, manifest)
 
 
 def _lines(bad: Mapping[str, str]) -> str:

@@ -31,6 +31,10 @@ from pipeline.ingest.warc import Tally
 
 VERSION = 3
 MAX_ERRORS = 1_000  # lines about one shard
+# The texts of a file, or a part of one, may come to so many times its bytes on disk; what is more is dropped. Text of the web is
+# compressed 3 to 10 times, the same page again and again a thousand times and more.
+MAX_UNPACKED_RATIO = 100
+MIN_UNPACKED_BYTES = 64 << 20  # whatever its size
 ROWS = 65_536  # of a row group of what is not a document
 
 
@@ -91,7 +95,9 @@ def extract(
     plan = Plan("extract", {**params, "engine": _engine(config)}, VERSION, upstream=keys_of(upstream))
     files = find_inputs(inputs, base)
     folder = bench.claim(plan)
-    shards, left_out = plan_shards(files, folder, config.shard_bytes, hashes=bench.hashes, replace=bench.replace)
+    shards, left_out = plan_shards(
+        files, folder, config.shard_bytes, hashes=bench.hashes, replace=bench.replace, made=bool(upstream)
+    )
     if config.extractor == "fast" and not is_dataset(folder):
         compile_kernels()
     args = ExtractArgs(config, level)
@@ -135,14 +141,18 @@ def extract_shard(task: Task[ExtractArgs]) -> ShardResult:
         engines = Engines(worker, fast)
         for source in task.all("parts"):
             before = tally.record_bytes + tally.gap_bytes
+            left = max(MIN_UNPACKED_BYTES, MAX_UNPACKED_RATIO * _bytes_of(source))
             for one in read_documents(source, config, engines, tally):
                 row, dropped = one.row, one.dropped
                 fates.met(row, source)
                 if one.capture is not None and one.capture.kind:
                     captures.add(capture_row(row["doc_id"], one.capture))
                 if dropped is None:
-                    documents.add(row)
-                    continue
+                    left -= len(row["text"]) + len(row["metadata"] or "")
+                    if left >= 0:
+                        documents.add(row)
+                        continue
+                    dropped = Dropped("ingest", "unpacks_too_far", f"more than {MAX_UNPACKED_RATIO} x the file")
                 decisions.add(_decide(row, dropped))
                 fates.dropped[dropped.gate] += 1
                 if dropped.reason == "broken_record":
@@ -202,9 +212,15 @@ class Errors:
         return [*self.lines, f"and {self.more:,} more"] if self.more else self.lines
 
 
+def _bytes_of(source: Source) -> int:
+    """Bytes on disk of a part of an archive; of the file for a part that is counted in lines or row groups."""
+    size = source.path.stat().st_size
+    return (size if source.end is None else source.end) - source.start if source.kind == "warc" else size
+
+
 def _balance_bytes(source: Source, accounted: int) -> None:
     """The bytes of a part of an archive are those of its records and its gaps. Raises: BooksError."""
-    there = (source.path.stat().st_size if source.end is None else source.end) - source.start
+    there = _bytes_of(source)
     if accounted != there:
         raise BooksError(f"{source.name}: books don't balance: {there:,} bytes, {accounted:,} in records and gaps.")
 

@@ -23,7 +23,7 @@ class TableWriter:
 
     Args:
         rows: of a row group.
-        max_bytes: of text in a row group; a group that has more ends earlier.
+        max_bytes: characters of text and metadata in a row group; a group that has more ends earlier.
         level: of zstd.
     """
 
@@ -56,7 +56,7 @@ class TableWriter:
     def add(self, row: Row) -> None:
         self._waiting.append(row)
         self.count += 1
-        self._chars += len(row.get("text") or "")
+        self._chars += len(row.get("text") or "") + len(row.get("metadata") or "")
         if len(self._waiting) >= self._rows or self._chars > self._max_bytes:
             self._flush()
 

@@ -128,7 +128,7 @@ def _undone(body: bytes, name: str, limit: int) -> tuple[bytes, str] | None:
     else:
         return None
     # plain text may happen to begin like these two; what is compressed is hardly ever UTF-8
-    return None if found is not None and found[1] and _is_text(body) else found
+    return None if found is not None and (found[1] or not found[0]) and _is_text(body) else found
 
 
 def _is_text(body: bytes) -> bool:

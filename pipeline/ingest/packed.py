@@ -24,6 +24,7 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 DICTIONARY = b"\x5d\x2a\x4d\x18"
 READ = 1 << 16  # bytes of a file that are decompressed at a time
 PROBE = 512  # decompressed bytes that show what a member holds
+_CHECKSUM = 4  # the flag in a frame's descriptor that says that four bytes of checksum end it
 WINDOW = 1 << 27  # bytes that a zstd frame may ask for as its window: zstd's own limit unless told otherwise
 
 InflateError: type[Exception] = zlib.error  # type: ignore[assignment]  # (the stubs have it as a value)
@@ -142,26 +143,49 @@ class ZstdFrame:
         length, whole = _frame_length(view, at)
         self._damage = "" if whole else "it ends in the middle of a zstd frame, or what follows is none"
         self._stop = at + length
+        self._step = READ
+        self._given = 0
         if whole and _skippable(bytes(view[at : at + 4])):
             self.end, self.done = self._stop, True
             return
-        reader = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=WINDOW)
-        self._reader = reader.stream_reader(io.BytesIO(view[at : self._stop]), read_size=READ)
+        self._frame = bytes(view[at : self._stop])
+        self._dictionary = dictionary
+        self._reader = self._open()
+
+    def _open(self) -> zstandard.ZstdDecompressionReader:
+        unpack = zstandard.ZstdDecompressor(dict_data=self._dictionary, max_window_size=WINDOW)
+        return unpack.stream_reader(io.BytesIO(self._frame), read_size=READ)
 
     def read(self, limit: int) -> bytes:
-        if self.done:
-            return b""
-        try:
-            got: bytes = self._reader.read(min(limit, READ))
-        except zstandard.ZstdError as error:
-            self._damage = self._damage or str(error)
-            got = b""
-        if got:
-            return got
-        if self._damage:
-            raise DamagedMember(self._damage)
-        self.end, self.done = self._stop, True
+        while not self.done:
+            try:
+                got = self._reader.read(min(limit, self._step))
+            except zstandard.ZstdError as error:
+                if self._step == 1:
+                    raise DamagedMember(self._damage or str(error)) from error
+                # what was unpacked before the error is lost with it: once more, in smaller steps, without the checksum
+                self._step //= 256
+                self._damage = self._damage or str(error)
+                self._forget_checksum()
+                self._reader = self._open()
+                self._pass(self._given)
+                continue
+            self._given += len(got)
+            if got:
+                return got
+            if self._damage:
+                raise DamagedMember(self._damage)
+            self.end, self.done = self._stop, True
         return b""
+
+    def _forget_checksum(self) -> None:
+        if self._frame[4] & _CHECKSUM:
+            self._frame = self._frame[:4] + bytes([self._frame[4] & ~_CHECKSUM]) + self._frame[5:-4]
+
+    def _pass(self, length: int) -> None:
+        """Read what was given out already."""
+        while length:
+            length -= len(self._reader.read(min(length, READ)))
 
 
 def _skippable(head: bytes) -> bool:

@@ -95,7 +95,13 @@ def _expand(pattern: str, base: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def plan_shards(
-    files: Sequence[InputFile], folder: Path, shard_bytes: int, *, hashes: Hashes | None = None, replace: bool = False
+    files: Sequence[InputFile],
+    folder: Path,
+    shard_bytes: int,
+    *,
+    hashes: Hashes | None = None,
+    replace: bool = False,
+    made: bool = False,
 ) -> tuple[list[list[Source]], list[str]]:
     """The parts each shard reads, and a line for every file left out because it is the same as another.
 
@@ -105,6 +111,7 @@ def plan_shards(
         shard_bytes: files larger than this are split, smaller ones joined up to it (bytes on disk).
         hashes: of files that the command knows.
         replace: files that a finished shard was made from may be gone, or others; all are hashed again.
+        made: the files are a step's own, which answers for them itself: they may be others than before.
 
     Raises: DataError if a file cannot be read; UsageError if a file is gone or changed that a finished shard was made from.
     """
@@ -133,7 +140,7 @@ def plan_shards(
         if is_dataset(folder) or (folder / record_file(number)).exists():
             lost += gone
         shards.append([] if gone else shard)
-    if lost and not replace:
+    if lost and not replace and not made:
         names = [f"{n} ({'changed' if n in known else 'gone'})" for n in dict.fromkeys(lost)]
         raise UsageError(
             f"{folder}: was made from inputs that are not there any more as they were: {listed(names)}. Put them back, choose "

@@ -17,7 +17,7 @@ from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
 from pipeline.core.documents import Doc
 from pipeline.core.errors import BooksError, DataError, UsageError
-from pipeline.core.files import write_json
+from pipeline.core.files import sha256_file, write_json
 from pipeline.core.schema import doc_id_of_record
 from pipeline.core.spans import Span, apply_spans
 from pipeline.extract.config import ExtractConfig
@@ -186,7 +186,14 @@ def test_a_warc_that_changed_after_the_crawl_is_refused(tmp_path: Path) -> None:
     (tmp_path / "crawl" / "warc" / "a.warc.gz").write_bytes(warc_bytes(pages(2))[0])
     recipe = load_recipe(None, [])
     for responses in (2, 3):
-        crawled = Dataset(tmp_path / "crawl", {"step": "crawl", "key": "00000000", "counts": {"responses": responses}})
+        file = {"sha256": sha256_file(tmp_path / "crawl" / "warc" / "a.warc.gz"), "bytes": 0, "rows": None}
+        made = {
+            "step": "crawl",
+            "key": "00000000",
+            "counts": {"responses": responses},
+            "files": {"warc/a.warc.gz": file},
+        }
+        crawled = Dataset(tmp_path / "crawl", made)
         if responses == 2:
             assert stage(recipe, Bench(tmp_path), {"crawl": crawled})["extract"].counts["rows_out"] == 2
             continue

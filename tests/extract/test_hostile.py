@@ -287,3 +287,15 @@ def test_a_bomb_in_a_page_is_a_page_that_is_too_large(tmp_path: Path) -> None:
     )
     assert {d["url"] for d in documents} == GOOD
     assert [d["reasons"] for d in decisions] == [["page_too_large"]]
+
+
+def test_a_file_that_unpacks_too_far_is_read_as_far_as_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.extract.step.MIN_UNPACKED_BYTES", 1 << 20)
+    (tmp_path / "in").mkdir()
+    words = pa.array(["x" * 100_000] * 50).dictionary_encode()
+    pq.write_table(pa.table({"text": words}), tmp_path / "in" / "bomb.parquet", compression="zstd")
+    good = json.dumps({"url": "http://a.test/0", "text": article(1)}).encode()
+    step, documents, decisions = read(tmp_path, "good.jsonl", good)
+    assert [d["source"] for d in documents] == ["bomb.parquet"] * 10 + ["good.jsonl"]
+    assert [d["reasons"] for d in decisions] == [["unpacks_too_far"]] * 40
+    assert step.counts["rows_in"] == 51
