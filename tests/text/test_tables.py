@@ -71,3 +71,23 @@ def test_lists_are_found_by_their_words(tmp_path: Path) -> None:
     phrases = list_phrases(str(path))
     assert phrases.longest == 2
     assert [find_number(*phrases.beginnings, h) >= 0 for h in words] == [True, True, True, True, False, False]
+
+
+def test_keys_that_end_alike_take_time_in_proportion() -> None:
+    from time import process_time
+
+    def seconds(n: int) -> float:
+        keys = (np.arange(n, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) << np.uint64(24)
+        best = 9e9
+        for _ in range(5):
+            began = process_time()
+            number_table(keys)
+            best = min(best, process_time() - began)
+        return best
+
+    seconds(100)
+    for _ in range(3):
+        short, long = seconds(40_000), seconds(80_000)
+        if long <= 3 * short + 0.002:  # a larger table leaves the cache
+            return
+    pytest.fail(f"{short:.4f} s and {long:.4f} s")

@@ -1,8 +1,10 @@
 """The open-addressing table of kernels: 64-bit keys, spread evenly already, and a number for each.
 
 A table is two arrays of equal length, a power of two: `keys`, uint64, and `numbers`, int32, -1 where a place is empty (then the
-key there means nothing). The search goes on from place to place; most tables are at most half full, so it ends soon. A set is a
-table whose numbers nobody asks for. Who counts as it goes allocates the arrays, asks `place_of`, and fills what it found empty.
+key there means nothing). The search goes on from place to place, which are near in memory; most tables are at most half full, so
+it ends soon. Where it does not, somebody chose words whose hashes end alike: then it goes on in steps that the other half of the
+hash says, so that time stays in proportion. A set is a table whose numbers nobody asks for. Who counts as it goes allocates the
+arrays, asks `place_of`, and fills what it found empty.
 
 Three tables of tokens are their own, each for a reason told there: pairs of trained merges, the pre-tokens that encoding
 remembers, counted byte strings.
@@ -16,6 +18,7 @@ from numba import njit
 EMPTY = np.int32(-1)
 ONE = np.uint64(1)
 LEAST_ROOM = 16
+NEAR = 16  # places that are tried one after the other
 
 
 @njit(cache=True, inline="always")
@@ -24,8 +27,13 @@ def place_of(keys, numbers, key, spread):
     where that is."""
     mask = np.uint64(len(numbers) - 1)
     place = np.uint64(spread) & mask
+    step = ONE
+    tried = 0
     while numbers[place] >= 0 and keys[place] != key:
-        place = (place + ONE) & mask
+        tried += 1
+        if tried == NEAR:
+            step = (np.uint64(spread) >> np.uint64(32)) | ONE  # odd, so that it comes to every place
+        place = (place + step) & mask
     return place
 
 
