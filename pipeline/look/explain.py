@@ -19,6 +19,7 @@ from pipeline.core.dataset import Dataset
 from pipeline.core.errors import UsageError
 from pipeline.core.schema import DOC_ID
 from pipeline.look.addresses import spellings_in
+from pipeline.look.revisits import resolved
 from pipeline.look.rows import Decision, Edit, Facts, Fetch, decision_of, of_row
 from pipeline.look.run import Run, rows_where, rules_of, table_of
 from tokenize_stage.config import SPLITS
@@ -173,7 +174,7 @@ def _life(run: Run, doc_id: bytes) -> Life:
         doc_id.hex(),
         document=of_row(Facts, facts[0]) if facts else None,
         text=found[0]["text"] if found else None,
-        extract=_decisions(extract, key) if extract else None,
+        extract=tuple(resolved(run, extract, key, d) for d in _decisions(extract, key)) if extract else None,
         curate=_decisions(curate, key, curate) if curate else None,
         checks=_checks(curate, key) if curate else None,
         edits=tuple(of_row(Edit, r) for r in rows_where(curate, "edits", "doc_id", key)) if curate else None,

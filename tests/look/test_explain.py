@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,6 +17,8 @@ from pipeline.core.schema import DECISION, DOCUMENT, EDIT
 from pipeline.look.explain import TokenPlace, explain
 from pipeline.look.rows import Decision, Edit, Facts, Fetch
 from pipeline.look.run import Run
+from tests.conftest import article, html, run, write_recipe
+from tests.ingest.archives import Made, fields_of, response
 from tokenize_stage.vocabulary import load_tokenizer, tokenizer_file
 
 
@@ -89,3 +92,20 @@ def test_rows_have_the_fields_of_the_tables(finished: Run) -> None:
     found = as_json(extracted)
     assert isinstance(found, dict)
     assert [*found] == ["doc_id", "document", "text", "extract"]  # what the run cannot tell is left out
+
+
+def test_a_revisit_names_the_capture_that_has_its_content(tmp_path: Path) -> None:
+    def revisit(number: int, original: int) -> Made:
+        named = f"<urn:uuid:00000000-0000-4000-8000-{original:012d}>"
+        return Made(b"", fields_of(number, "revisit", "application/http") | {"WARC-Refers-To": named})
+
+    (tmp_path / "in").mkdir()
+    records = [response(0, html(article(1))), revisit(1, 0), revisit(2, 7)]
+    (tmp_path / "in" / "a.warc").write_bytes(b"".join(r.bytes() for r in records))
+    recipe = write_recipe(tmp_path, '[extract]\ninputs = ["in"]\n[curate]\ngates = []\n')
+    made = run(recipe, tmp_path / "runs", last="extract")
+    (found,) = explain(made, "http://a.test/1").documents[0].extract or ()
+    assert (found.reasons, found.kept_url) == (("revisit",), "http://a.test/0")
+    (lost,) = explain(made, "http://a.test/2").documents[0].extract or ()
+    assert (lost.kept_doc_id, lost.kept_url) == (None, None)
+    assert "not among the inputs" in (lost.note or "")

@@ -60,7 +60,8 @@ def _facts(facts: Facts) -> None:
 
 
 def _decision(stage: str, d: Decision) -> None:
-    kept = f", a copy of {d.kept_url}, similarity {number(d.similarity)}" if d.kept_url else ""
+    alike = f", similarity {number(d.similarity)}" if d.similarity is not None else ""
+    kept = f", a copy of {d.kept_url}{alike}" if d.kept_url else ""
     note = f" ({d.note})" if d.note else ""
     why = f"{d.gate}: {', '.join(d.reasons)}{kept}{note}"
     print(f"  dropped at {stage}, gate {visible(why)}")
