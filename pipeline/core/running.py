@@ -88,6 +88,7 @@ def run_step(
         for record in ordered:
             balance(f"{plan.name}-{plan.key} shard {record['shard']}", record["counts"])
         seal.remove_strangers(folder, ordered)
+        sweep(folder)  # of workers that were killed on the way
         manifest = {
             "step": plan.name,
             "key": plan.key,

@@ -81,10 +81,8 @@ def _runs(members: Members, start: int, end: int, max_block: int) -> Iterator[Pi
             last = piece
         if text.problem:
             where = text.place(text.at)
-            # a damaged member may seem to reach into the next one: look from its own start
-            at = members.next(
-                max(text.stop() if text.wasted else where + 1, at + 1), lambda head: head.startswith(b"WARC/")
-            )
+            read = text.stop()
+            at = members.next(read, _opens) if text.wasted else members.after_damage(where, read, _opens)
             if last is not None and last.offset == where and (last.problem or text.corrupt):  # the damage lies in it
                 last.problem = f"{last.problem}: {text.problem}" if last.problem else text.problem
                 last.block = b""
@@ -170,8 +168,11 @@ def _load(text: Text, length: int) -> None:
 def _record(text: Text, max_block: int) -> Piece:
     """The record that starts here; a gap if its header has no end."""
     head_end = _HEAD_END.search(text.text, text.at, text.at + MAX_HEAD_BYTES)
-    while head_end is None and len(text.text) - text.at < MAX_HEAD_BYTES and text.more():
-        head_end = _HEAD_END.search(text.text, text.at, text.at + MAX_HEAD_BYTES)
+    while head_end is None and len(text.text) - text.at < MAX_HEAD_BYTES:
+        searched = max(len(text.text) - 3, text.at)
+        if not text.more():
+            break
+        head_end = _HEAD_END.search(text.text, searched, text.at + MAX_HEAD_BYTES)
     piece = Piece(text.place(text.at), exact=text.exact(text.at))
     if head_end is None:
         if len(text.text) - text.at >= MAX_HEAD_BYTES:
@@ -205,15 +206,15 @@ def _declared(head: bytes) -> int | str:
 def _block(text: Text, piece: Piece) -> None:
     """Take a block of a size that may be held, if it ends where it should."""
     length = piece.length
-    opened = None
-    while len(text.text) - text.at < length + 4:
-        loaded = len(text.text)
+    seen = text.at
+    while (opened := text.opened(seen, text.at + length)) is None and len(text.text) - text.at < length + 4:
+        seen = max(
+            text.at, len(text.text)
+        )  # a member that opens a record, where this one should go on, is still to come
         if not text.more():
             break
-        if loaded < text.at + length and (opened := text.opened(max(loaded, text.at), text.at + length)) is not None:
-            break  # a member that opens a record, where this one should go on
     stop = text.at + length
-    if opened is None and stop <= len(text.text) and _ends_well(text, stop):
+    if opened is None and stop <= len(text.text) and _ends_well(text, text.at, stop):
         whole = text.text
         piece.block = memoryview(whole)[text.at : stop] if isinstance(whole, bytes) else bytes(whole[text.at : stop])
         text.at = stop
@@ -221,11 +222,19 @@ def _block(text: Text, piece: Piece) -> None:
     _wrong(text, piece, opened)
 
 
-def _ends_well(text: Text, at: int) -> bool:
-    """Whether a record ends here: in front of a blank line, the next record, a member or the end."""
+def _ends_well(text: Text, start: int, at: int) -> bool:
+    """Whether a block that starts at `start` ends here: in front of a blank line, the next record, a member or the end.
+
+    A blank line before something else may also be one in a record that was swallowed: then a record starts in between.
+    """
     tail = bytes(text.text[at : at + 4])
-    if not tail or tail.startswith((b"\r\n\r\n", b"\n\n", b"\n\r\n")):
+    if not tail:
         return True
+    if tail.startswith((b"\r\n\r\n", b"\n\n", b"\n\r\n")):
+        ended = _BLANK.match(text.text, at)
+        after = ended.end() if ended is not None else at
+        follows = bytes(text.text[after : after + 5])
+        return not follows or follows == b"WARC/" or _START.search(text.text, start, at) is None
     if text.opened(at, at + 1) is not None or not tail.strip(b"\r\n"):
         return True
     while len(text.text) < at + _START_BYTES and text.more():
@@ -251,7 +260,7 @@ def _long_block(text: Text, piece: Piece) -> None:
     declared = piece.length
     if isinstance(text, Plain):
         stop = text.at + declared
-        if stop <= len(text.text) and _ends_well(text, stop):
+        if stop <= len(text.text) and _ends_well(text, text.at, stop):
             text.at = stop
         else:
             _wrong(text, piece, None)
@@ -277,7 +286,7 @@ def _skipped(text: Unpacked, length: int) -> bool:
         left -= here
         if not left:
             _load(text, 4)
-            return _ends_well(text, text.at)
+            return _ends_well(text, text.at, text.at)
         text.forget()
         if length - left > MAX_WASTE_BYTES:
             text.give_up("in one record")

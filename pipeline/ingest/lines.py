@@ -89,7 +89,7 @@ def _unpacked(members: Members) -> Iterator[bytes | Damage]:
         else:
             problem, reached = "no compressed data", at
         if problem:
-            following = members.next(at + 1, _is_text)  # a damaged member may seem to reach into the next one
+            following = members.after_damage(at, reached, _is_text)
             yield Damage(0, min(reached, following), max(following - reached, 0), problem)
             reached = following
         at = reached

@@ -24,6 +24,9 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 DICTIONARY = b"\x5d\x2a\x4d\x18"
 READ = 1 << 16  # bytes of a file that are decompressed at a time
 PROBE = 512  # decompressed bytes that show what a member holds
+PROBE_READ = 1 << 12  # bytes of a gzip member in which they are
+MAX_BLOCK = (1 << 17) + 64  # bytes of a zstd frame that the first of them may take: a block and the header
+REACH = 1 << 14  # bytes that are read behind a damage before it shows
 _CHECKSUM = 4  # the flag in a frame's descriptor that says that four bytes of checksum end it
 WINDOW = 1 << 27  # bytes that a zstd frame may ask for as its window: zstd's own limit unless told otherwise
 
@@ -135,6 +138,33 @@ class GzipMember:
         raise DamagedMember(damage)
 
 
+class _Part:
+    """A part of a view as zstd reads it: nothing of it is copied before it is asked for.
+
+    Args:
+        flags: another byte in place of the frame's descriptor.
+    """
+
+    def __init__(self, view: View, start: int, stop: int, flags: int | None = None) -> None:
+        self._view, self._start, self._stop, self._flags = view, start, stop, flags
+        self.at = start
+
+    def read(self, size: int = READ) -> bytes:
+        stop = min(self.at + size, self._stop)
+        got = bytes(self._view[self.at : stop])
+        if self._flags is not None and self.at == self._start and len(got) > 4:
+            got = got[:4] + bytes([self._flags]) + got[5:]
+        self.at = stop
+        return got
+
+    def without_checksum(self) -> _Part:
+        """The same frame, from its start, as one that has no checksum."""
+        flags = self._view[self._start + 4] if self._flags is None and self._stop - self._start > 4 else 0
+        if not flags & _CHECKSUM:
+            return _Part(self._view, self._start, self._stop, self._flags)
+        return _Part(self._view, self._start, self._stop - 4, flags & ~_CHECKSUM)
+
+
 class ZstdFrame:
     """A zstd frame of `view` that starts at `at`; a skippable one reads as nothing."""
 
@@ -148,13 +178,13 @@ class ZstdFrame:
         if whole and _skippable(bytes(view[at : at + 4])):
             self.end, self.done = self._stop, True
             return
-        self._frame = bytes(view[at : self._stop])
+        self._source = _Part(view, at, self._stop)
         self._dictionary = dictionary
         self._reader = self._open()
 
     def _open(self) -> zstandard.ZstdDecompressionReader:
         unpack = zstandard.ZstdDecompressor(dict_data=self._dictionary, max_window_size=WINDOW)
-        return unpack.stream_reader(io.BytesIO(self._frame), read_size=READ)
+        return unpack.stream_reader(self._source, read_size=READ)  # type: ignore[arg-type]
 
     def read(self, limit: int) -> bytes:
         while not self.done:
@@ -162,11 +192,12 @@ class ZstdFrame:
                 got = self._reader.read(min(limit, self._step))
             except zstandard.ZstdError as error:
                 if self._step == 1:
+                    self.end = max(self.end, self._source.at - READ)
                     raise DamagedMember(self._damage or str(error)) from error
                 # what was unpacked before the error is lost with it: once more, in smaller steps, without the checksum
                 self._step //= 256
                 self._damage = self._damage or str(error)
-                self._forget_checksum()
+                self._source = self._source.without_checksum()
                 self._reader = self._open()
                 self._pass(self._given)
                 continue
@@ -177,10 +208,6 @@ class ZstdFrame:
                 raise DamagedMember(self._damage)
             self.end, self.done = self._stop, True
         return b""
-
-    def _forget_checksum(self) -> None:
-        if self._frame[4] & _CHECKSUM:
-            self._frame = self._frame[:4] + bytes([self._frame[4] & ~_CHECKSUM]) + self._frame[5:-4]
 
     def _pass(self, length: int) -> None:
         """Read what was given out already."""
@@ -236,13 +263,29 @@ class Members:
         """The next place at or after `at` where a member starts whose first bytes (PROBE) are as wanted; the end of the file
         if there is none. (The bytes that a member starts with also occur by chance.)"""
         while (at := self.view.find(self._magic, at)) >= 0:
-            try:
-                if wanted(self.open(at).read(PROBE)):
-                    return at
-            except DamagedMember:
-                pass  # no member, or one of which nothing can be read
+            if wanted(self._probe(at)):
+                return at
             at += 1
         return len(self.view)
+
+    def after_damage(self, start: int, reached: int, wanted: Callable[[bytes], bool]) -> int:
+        """Where the next member starts behind one that is damaged. Damage shows a little late: it may seem to reach into the next.
+
+        Args:
+            start, reached: where the damaged one starts, and how far it was read.
+        """
+        return self.next(max(start + 1, reached - REACH), wanted)
+
+    def _probe(self, at: int) -> bytes:
+        """What a member starts with, if one starts here; of a place where none does little is read to see that."""
+        try:
+            if self.kind == "gzip":
+                return zlib.decompressobj(31).decompress(self.view[at : at + PROBE_READ], PROBE)
+            unpack = zstandard.ZstdDecompressor(dict_data=self._dictionary, max_window_size=WINDOW)
+            part = _Part(self.view, at, min(at + MAX_BLOCK, len(self.view)))
+            return unpack.stream_reader(part, read_size=PROBE).read(PROBE)  # type: ignore[arg-type]
+        except (InflateError, zstandard.ZstdError):
+            return b""
 
 
 def _dictionary(view: View) -> zstandard.ZstdCompressionDict | None:
@@ -259,4 +302,9 @@ def _dictionary(view: View) -> zstandard.ZstdCompressionDict | None:
                 data = reader.read(WINDOW)
             except zstandard.ZstdError:
                 return None
-    return zstandard.ZstdCompressionDict(data)
+    found = zstandard.ZstdCompressionDict(data)
+    try:
+        zstandard.ZstdDecompressor(dict_data=found)
+    except zstandard.ZstdError:  # damaged: what it was used for cannot be read
+        return None
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from pipeline.ingest.packed import DamagedMember, Member, Members, View
 
 MAX_WASTE_BYTES = (
@@ -96,15 +98,22 @@ class Unpacked:
         self._marks.append((place, offset))
 
     def opened(self, at: int, end: int) -> int | None:
-        return next((p for p, _ in self._marks if at <= p < end and self.text[p : p + 5] == b"WARC/"), None)
+        for i in range(bisect_left(self._marks, (at, 0)), len(self._marks)):
+            place = self._marks[i][0]
+            if place >= end:
+                break
+            if self.text[place : place + 5] == b"WARC/":
+                return place
+        return None
 
     def place(self, at: int) -> int:
         if at >= len(self.text) and self._member is None and not self.problem:
             return self._next
-        return next(offset for place, offset in reversed(self._marks) if place <= at)
+        return self._marks[bisect_right(self._marks, (at, len(self._members.view) + 1)) - 1][1]
 
     def exact(self, at: int) -> bool:
-        return any(place == at for place, _ in self._marks)
+        found = bisect_left(self._marks, (at, 0))
+        return found < len(self._marks) and self._marks[found][0] == at
 
     def forget(self) -> None:
         if self.at == len(self.text):
@@ -112,7 +121,7 @@ class Unpacked:
         else:
             gone = self.at
             self.text = self.text[gone:]
-        current = max((i for i, (place, _) in enumerate(self._marks) if place <= self.at), default=0)
+        current = max(bisect_right(self._marks, (self.at, len(self._members.view) + 1)) - 1, 0)
         self._marks = [(max(place - gone, 0), offset) for place, offset in self._marks[current:]]
         self.at -= gone
 

@@ -160,3 +160,34 @@ def test_records_of_every_kind_are_counted(tmp_path: Path) -> None:
     list(captures(path, max_bytes=100, tally=tally))
     assert tally.records == dict.fromkeys(kinds, 1)
     assert (tally.gaps, tally.gap_bytes, tally.record_bytes) == (1, 3, path.stat().st_size - 3)
+
+
+@pytest.mark.parametrize("layout", ["gzip", "zstd"])
+@pytest.mark.parametrize("length", [100, 400, 2_000, 90_000])
+def test_a_length_too_large_of_a_tiny_record_costs_no_neighbour(layout: str, length: int) -> None:
+    records = [Made(b"x", {"WARC-Type": "metadata"}), *(response(i, b"body %d" % i) for i in range(1, 9))]
+    for bad in (0, 4, 7):
+        made = [Made(r.block, r.fields) for r in records]
+        made[bad].length = str(length)
+        whole = [bytes(p.block) for p in found(laid_out([r.bytes() for r in made], layout)[0]) if not p.problem]
+        assert whole == [r.block for i, r in enumerate(records) if i != bad]
+
+
+MAGICS = {
+    "names without end": b"\x1f\x8b\x08\x08" * 25_000,
+    "frames in frames": b"\x28\xb5\x2f\xfd\x00\x58" + b"\x30\0\0\x28\xb5\x2f\xfd\x00\x58" * 10_000,
+    "a byte in each member": b"".join(gzip.compress(bytes([b])) for b in response(0, b"x" * 4_000).bytes()),
+    "a dictionary that is none": b"\x5d\x2a\x4d\x18\x40\0\0\0"
+    + b"\x37\xa4\x30\xec"
+    + bytes(60)
+    + zstandard.compress(b"WARC"),
+}
+
+
+@pytest.mark.parametrize("kind", MAGICS)
+def test_many_starts_of_members_take_time_in_proportion(kind: str) -> None:
+    from time import process_time
+
+    began = process_time()
+    found(MAGICS[kind])
+    assert process_time() - began < 3  # of a second and less; it was minutes
