@@ -87,7 +87,9 @@ def opened(
             stack.enter_context(lock(holds, file=root is None or holds not in root.parents))
         place = root or next(iter(out.values()), None)
         place = place or Path(stack.enter_context(TemporaryDirectory(prefix="winnow-")))
-        opening = open_bench(place, allowed, fixed=out, told=bars, hashes=hashes, replace=replace)
+        opening = open_bench(
+            place, allowed, fixed=out, told=bars, hashes=hashes, replace=replace, apart=bool(loaded.plugins)
+        )
         bench = stack.enter_context(opening)
         try:
             yield loaded, bench

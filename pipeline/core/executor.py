@@ -160,8 +160,9 @@ class PoolExecutor:
             channel.close()
 
 
-def make_executor(workers: int) -> Executor:
-    return SerialExecutor() if workers <= 1 else PoolExecutor(workers)
+def make_executor(workers: int, *, apart: bool = False) -> Executor:
+    """Args: apart: no task runs in this process, not even with one worker: what it runs may take the process down."""
+    return SerialExecutor() if workers <= 1 and not apart else PoolExecutor(max(workers, 1))
 
 
 def default_workers() -> int:

@@ -13,6 +13,10 @@ MAX_NOTE_CHARS = 300
 Watcher = Callable[[str, str, int], None]  # kind and name of the definition, documents of the call; 0 when it has ended
 
 
+class Interrupted(BaseException):
+    """Raised in a call by whoever limits its time. No Exception, which a plug-in may catch."""
+
+
 def nobody(kind: str, name: str, documents: int) -> None:
     """Nobody limits the time."""
 
@@ -38,9 +42,9 @@ def calling(kind: str, name: str, documents: int = 1) -> Iterator[None]:
     _watcher(kind, name, documents)
     try:
         yield
-    except WinnowError:
+    except (WinnowError, KeyboardInterrupt, Interrupted):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # SystemExit, GeneratorExit, the panic of a compiled module: it is the plug-in's
         raise DefinitionError(kind, name, note_of(error)) from error
     finally:
         _watcher(kind, name, 0)

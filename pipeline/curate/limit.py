@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.core.watch import nobody, set_watcher
+from pipeline.core.watch import Interrupted, nobody, set_watcher
 
 WALL_FACTOR = 10  # wall-clock seconds for each CPU second: for a call that waits
 TICKS = 5  # in the time of one document
 STUCK_FACTOR = 3  # times what a call may take, until the process ends that gives no sign
 
 
-class TooSlow(BaseException):
-    """The call that runs took too long. No Exception, which a plug-in may catch."""
+class TooSlow(Interrupted):
+    """The call that runs took too long."""
 
     def __init__(self, kind: str, name: str, seconds: float) -> None:
         super().__init__(kind, name, seconds)

@@ -23,7 +23,7 @@ from pipeline.text.charset import decode, is_binary
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 Row = dict[str, Any]  # columns of DOCUMENT by name, as pyarrow takes them
-_LINK = re.compile(r"<a\b[^>]*\bhref\s*=", re.I)
+_LINK = re.compile(r"<a\b[^<>]*?\bhref\s*=", re.I)
 _ROBOTS = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*/robots\.txt(?:[?#]|$)", re.I)
 MAX_STATUS = 999
 MAX_NOTE_CHARS = 300

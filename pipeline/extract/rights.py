@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 
 OPT_OUT = frozenset({"noai", "noimageai", "noml"})
-_META_ROBOTS = re.compile(r"""<meta\b[^>]*\bname\s*=\s*["']?(?:robots|winnow)["']?[^>]*>""", re.I)
+# A tag up to the next one: what has no end costs no more than its length.
+_META = re.compile(r"<meta\b([^<>]*)", re.I)
+_ROBOTS = re.compile(r"""\bname\s*=\s*["']?(?:robots|winnow)(?![\w-])""", re.I)
 _CONTENT = re.compile(r"""\bcontent\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))""", re.I)
 
 
@@ -21,7 +23,7 @@ def opt_out_tokens(value: str) -> list[str]:
 def meta_rights(html: str) -> list[str]:
     """Opt-out tokens of `<meta name="robots" content="...">` tags, sorted."""
     found: set[str] = set()
-    for tag in _META_ROBOTS.findall(html):
-        if value := _CONTENT.search(tag):
+    for tag in _META.findall(html):
+        if _ROBOTS.search(tag) and (value := _CONTENT.search(tag)):
             found.update(opt_out_tokens(next(g for g in value.groups() if g is not None)))
     return sorted(found)

@@ -22,7 +22,7 @@ KEPT_BYTES = 1 << 22  # text that was read is given back in such amounts
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _START = re.compile(rb"WARC/\d\.\d+[ \t]*\r?\n[!-9;-~]+[ \t]*:")
 _BLANK = re.compile(rb"[\r\n]*")
-_LENGTH = re.compile(rb"^Content-Length[ \t]*:[ \t]*(.*?)[ \t]*\r?$", re.I | re.M)
+_LENGTH = re.compile(rb"^Content-Length[ \t]*:([^\r\n]*)", re.I | re.M)
 _START_BYTES = 256  # of a record are enough to tell that one starts
 
 
@@ -60,7 +60,10 @@ def pieces(path: Path, start: int = 0, end: int | None = None, *, max_block: int
     Raises: OSError if the file cannot be read.
     """
     with mapped(path) as view:
-        kind = packing(view) or ("" if view[:5] == b"WARC/" else damaged_packing(view, _opens))
+        kind = packing(view)
+        if not kind and view[:5] != b"WARC/":
+            plain = _START.search(view)
+            kind = damaged_packing(view, _opens, plain.start() if plain else len(view))
         size = len(view) if end is None else min(end, len(view))
         if not kind:
             yield from _account(_framed(Plain(view, start), size, max_block), start, size)
@@ -83,9 +86,10 @@ def _runs(members: Members, start: int, end: int, max_block: int) -> Iterator[Pi
             where = text.place(text.at)
             read = text.stop()
             at = members.next(read, _opens) if text.wasted else members.after_damage(where, read, _opens)
-            if last is not None and last.offset == where and (last.problem or text.corrupt):  # the damage lies in it
-                last.problem = f"{last.problem}: {text.problem}" if last.problem else text.problem
-                last.block = b""
+            if last is not None and last.offset == where and (last.problem or text.corrupt or text.wasted):
+                if last.problem or text.corrupt:  # the damage lies in it
+                    last.problem = f"{last.problem}: {text.problem}" if last.problem else text.problem
+                    last.block = b""
                 yield last
             else:
                 if last is not None:

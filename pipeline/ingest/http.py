@@ -22,7 +22,7 @@ MAX_HEADERS_BYTES = 1 << 20
 MAX_CODINGS = 5  # that are undone, one after the other
 _STATUS = re.compile(rb"\s*(?:HTTP/\d(?:\.\d)?|ICY)[ \t]+(\d{1,9})(?!\d)", re.I)
 _HEADERS_END = re.compile(rb"\r?\n\r?\n")
-_FIELD = re.compile(rb"^([^\s:][^:\r\n]*?)[ \t]*:[ \t]*([^\r\n]*)", re.M)
+_FIELD = re.compile(rb"^([^\s:][^:\r\n]*):([^\r\n]*)", re.M)
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
 _CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _NEWLINE = re.compile(rb"\r?\n")
@@ -66,7 +66,7 @@ def parse_answer(block: bytes | memoryview, *, max_bytes: int) -> Answer | None:
 def _fields(head: bytes) -> Headers:
     if b"\n " in head or b"\n\t" in head:
         head = _FOLDED.sub(b" ", head)
-    return [(_text(k), _text(v.rstrip())) for k, v in _FIELD.findall(head)]
+    return [(_text(k.rstrip(b" \t")), _text(v.strip(b" \t"))) for k, v in _FIELD.findall(head)]
 
 
 def _text(value: bytes) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.ingest.packed import PROBE, DamagedMember, Members, View, damaged_packing, mapped, packing
 
 CHUNK = 1 << 20
-MAX_WASTE_BYTES = 1 << 31  # of blanks and over-long lines that one file may decompress to; behind that it is given up
+MAX_WASTE_BYTES = 1 << 31  # of blanks and over-long lines that a member may unpack to; then the next one is read
 _INK = re.compile(rb"[^ \t\r\n][^\n]*")
 
 
@@ -45,6 +45,13 @@ class Damage:
     problem: str
 
 
+@dataclass
+class Enough:
+    """Whether so much of a member is blanks and over-long lines that it is read no further."""
+
+    said: bool = False
+
+
 def lines(path: Path, start: int = 0, end: int | None = None, *, max_bytes: int) -> Iterator[Line | Damage]:
     """The lines of a file that are not blank, with positions in [start, end). A last line needs no end.
 
@@ -60,7 +67,8 @@ def lines(path: Path, start: int = 0, end: int | None = None, *, max_bytes: int)
             chunks = (bytes(view[at : at + CHUNK]) for at in range(start, len(view), CHUNK))
             found = _cut(chunks, start, max_bytes, counted=False)
         else:
-            found = _cut(_unpacked(Members(view, kind)), 0, max_bytes, counted=True)
+            enough = Enough()
+            found = _cut(_unpacked(Members(view, kind), enough), 0, max_bytes, counted=True, enough=enough)
         for one in found:
             if end is not None and one.position >= end:
                 return
@@ -70,22 +78,30 @@ def lines(path: Path, start: int = 0, end: int | None = None, *, max_bytes: int)
 
 def line_packing(view: View) -> str:
     """How a file of lines is compressed: "gzip", "zstd" or ""."""
-    return packing(view) or ("" if _is_text(bytes(view[:PROBE])) else damaged_packing(view, _is_text))
+    return packing(view) or ("" if _is_text(bytes(view[:PROBE])) else damaged_packing(view, _is_text, len(view)))
 
 
-def _unpacked(members: Members) -> Iterator[bytes | Damage]:
-    """What the members hold, one after the other."""
+def _unpacked(members: Members, enough: Enough) -> Iterator[bytes | Damage]:
+    """What the members hold, one after the other; of one of which there is enough no more."""
     at = 0
     while at < len(members.view):
         problem = ""
         if members.starts(at):
             member = members.open(at)
             try:
-                while got := member.read(CHUNK):
+                while not enough.said and (got := member.read(CHUNK)):
                     yield got
             except DamagedMember as damage:
                 problem = str(damage)
             reached = member.end
+            if enough.said and not member.done:
+                following = members.next(reached, _is_text)
+                problem = f"more than {MAX_WASTE_BYTES:,} bytes of blanks and over-long lines"
+                yield Damage(0, reached, following - reached, problem)
+                at, problem = following, ""
+                enough.said = False
+                continue
+            enough.said = False
         else:
             problem, reached = "no compressed data", at
         if problem:
@@ -104,12 +120,15 @@ def _is_text(head: bytes) -> bool:
     return bool(head)
 
 
-def _cut(chunks: Iterator[bytes | Damage], at: int, max_bytes: int, *, counted: bool) -> Iterator[Line | Damage]:
+def _cut(
+    chunks: Iterator[bytes | Damage], at: int, max_bytes: int, *, counted: bool, enough: Enough | None = None
+) -> Iterator[Line | Damage]:
     """Lines out of chunks.
 
     Args:
         at: position of the first line.
         counted: positions are numbers of lines, else offsets.
+        enough: is told when a member holds too much that is no line.
     """
     rest = b""  # of a line that has no end yet, and starts at `at`
     passed = 0  # bytes before `rest` of an over-long line that were let go
@@ -152,10 +171,8 @@ def _cut(chunks: Iterator[bytes | Damage], at: int, max_bytes: int, *, counted: 
             elif not counted:
                 at += len(rest)
             rest = b""
-        if waste > MAX_WASTE_BYTES:
-            problem = f"more than {MAX_WASTE_BYTES:,} bytes of blanks and over-long lines: not read any further"
-            yield Damage(at, 0, 0, problem)
-            return
+        if waste > MAX_WASTE_BYTES and enough is not None:
+            enough.said, waste = True, 0
     if passed or rest.strip():
         yield _line(at, rest, passed, max_bytes)
 

@@ -82,10 +82,14 @@ def packing(view: View) -> str:
     return "zstd" if head == ZSTD or _skippable(head) else ""
 
 
-def damaged_packing(view: View, wanted: Callable[[bytes], bool]) -> str:
-    """How a file is compressed whose first bytes are no member's: "gzip" or "zstd" if further on one starts as wanted, else ""."""
+def damaged_packing(view: View, wanted: Callable[[bytes], bool], plain: int) -> str:
+    """How a file is compressed whose first bytes are no member's: "gzip" or "zstd" if further on one starts as wanted, else "".
+
+    Args:
+        plain: where what is wanted starts in the file as it is: a member behind that is part of it.
+    """
     for kind in ("gzip", "zstd"):
-        if Members(view, kind).next(0, wanted) < len(view):
+        if Members(view, kind).next(0, wanted) < plain:
             return kind
     return ""
 

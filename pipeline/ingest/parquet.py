@@ -52,11 +52,24 @@ def rows(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[i
         last = file.metadata.num_row_groups if end is None else min(end, file.metadata.num_row_groups)
         for group in range(start, last):
             after = number + file.metadata.row_group(group).num_rows
+            columns: list[str] | None = None
             try:
-                for batch in _batches(file, group):
-                    for item in to_rows(batch):
-                        yield number, item
-                        number += 1
+                try:
+                    for batch in _batches(file, group):
+                        for item in to_rows(batch):
+                            yield number, item
+                            number += 1
+                except FAILURES as error:
+                    columns = _readable(file, group)
+                    if not columns or len(columns) == len(set(file.schema_arrow.names)):
+                        raise
+                    lost = sorted(set(file.schema_arrow.names) - set(columns))
+                    yield LostRows(number, 0, f"row group {group}, columns {', '.join(lost)}: {_said(error)}")
+                    start_of_group = after - file.metadata.row_group(group).num_rows
+                    for at, item in enumerate(_rows_of(file, group, columns), start_of_group):
+                        if at >= number:  # those before were given out whole
+                            yield at, item
+                            number = at + 1
                 if number < after:
                     raise ValueError(f"{after - number:,} rows fewer than it says")
             except FAILURES as error:
@@ -64,16 +77,39 @@ def rows(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[i
             number = after
 
 
+def _rows_of(file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[dict[str, Any]]:
+    for batch in _batches(file, group, columns):
+        yield from to_rows(batch)
+
+
+def _readable(file: pq.ParquetFile, group: int) -> list[str]:
+    """The columns of a row group that can be read."""
+    found = []
+    for name in dict.fromkeys(file.schema_arrow.names):
+        try:
+            for _ in _batches(file, group, [name]):
+                pass
+        except FAILURES:
+            continue
+        found.append(name)
+    return found
+
+
 def _said(error: BaseException) -> str:
     return f"{error}".strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
 
 
-def _batches(file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
-    """A row group in batches of a bounded size. Raises: ValueError for a column that unpacks to more than is read."""
+def _batches(file: pq.ParquetFile, group: int, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A row group, or some columns of it, in batches of a bounded size.
+
+    Raises: ValueError for a column that unpacks to more than is read.
+    """
     meta = file.metadata.row_group(group)
     widest = 0
     for i in range(meta.num_columns):
         column = meta.column(i)
+        if columns is not None and column.path_in_schema.split(".")[0] not in columns:
+            continue
         size = column.total_uncompressed_size
         if size > MAX_COLUMN_BYTES and size > MAX_RATIO * max(column.total_compressed_size, 1):
             packed = column.total_compressed_size
@@ -82,7 +118,7 @@ def _batches(file: pq.ParquetFile, group: int) -> Iterator[pa.RecordBatch]:
             widest = max(widest, size)
     # each value of a column with a dictionary may be as long as the whole dictionary
     small = max(1, min(BATCH_ROWS, BATCH_BYTES // max(widest, 1)))
-    for batch in file.iter_batches(batch_size=BATCH_ROWS if small > 16 else small, row_groups=[group]):
+    for batch in file.iter_batches(batch_size=BATCH_ROWS if small > 16 else small, row_groups=[group], columns=columns):
         if batch.nbytes <= BATCH_BYTES:
             yield batch
         else:

@@ -12,6 +12,7 @@ from pipeline.ingest import parquet
 from pipeline.ingest.lines import Damage, lines
 
 Row = dict[str, Any]
+MAX_DIGITS = 4_000  # of a number; Python converts 4,300
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ def _parse(line: bytes) -> Row | Broken:
     except UnicodeDecodeError as error:
         return Broken(f"not UTF-8 (byte {error.start})")
     except (ValueError, RecursionError) as error:
+        if "digits" in str(error):  # a number that Python does not convert for its length: kept as it is written
+            row = json.loads(line, parse_int=lambda n: int(n) if len(n) < MAX_DIGITS else n)
+            return row if isinstance(row, dict) else Broken(f"not a JSON object but {type(row).__name__}")
         return Broken(f"not JSON: {error}")
     return row if isinstance(row, dict) else Broken(f"not a JSON object but {type(row).__name__}")
 

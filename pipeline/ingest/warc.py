@@ -15,7 +15,7 @@ from pipeline.ingest.http import Headers, decoded, parse_answer
 # Records that hold what was captured. The others (warcinfo, request, metadata, continuation, and any that the format does not
 # know) are counted.
 CAPTURES = ("response", "resource", "conversion", "revisit")
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.M)
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\r\n]*)", re.M)
 _FOLDED = re.compile(rb"\r?\n[ \t]+")
 _TYPE = re.compile(rb"^WARC-Type[ \t]*:[ \t]*([!-~]+)", re.I | re.M)
 
@@ -126,6 +126,7 @@ def _fields(head: bytes) -> dict[str, str]:
         head = _FOLDED.sub(b" ", head)
     found: dict[str, str] = {}
     for name, value in _FIELD.findall(head):
+        value = value.strip(b" \t")
         try:
             text = value.decode("utf-8")
         except UnicodeDecodeError:

@@ -209,8 +209,7 @@ def _records(path: Path, rows: int) -> tuple[WarcRecord, ...]:
 
 
 def _parquet(path: Path, rows: int, tokenizer: Path | None) -> ParquetGlance | ShardGlance:
-    # opened here: pyarrow takes no path that is not UTF-8
-    with open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
+    with pq.ParquetFile(_place(path), page_checksum_verification=True) as file:
         pairs = (file.schema_arrow.metadata or {}).items()
         metadata = {_text(k): _text(v) for k, v in pairs if b"winnow" in k}
         if "winnow.dtype" in metadata:
@@ -225,6 +224,15 @@ def _parquet(path: Path, rows: int, tokenizer: Path | None) -> ParquetGlance | S
             metadata=metadata,
             rows=_rows(names, first) if first is not None else (),
         )
+
+
+def _place(path: Path) -> str | pa.BufferReader:
+    """A file as pyarrow takes it: by a path, if that is UTF-8. (A Python file it reads in threads that may outlive us.)"""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return pa.BufferReader(path.read_bytes())
+    return str(path)
 
 
 def _text(value: bytes) -> str:

@@ -12,7 +12,7 @@ so memory is bounded by the number of tasks at a time and the result is the same
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -115,6 +115,14 @@ class Copies:
         return {doc_id: Copy(kept, similarity, containment) for doc_id, kept, similarity, containment in rows}
 
 
+def _sorted_keys(keys: Iterable[bytes]) -> list[bytes]:
+    """Each key once. Raises: TypeError for one that is not bytes."""
+    found = set(keys)
+    if wrong := sorted({type(key).__name__ for key in found if not isinstance(key, bytes)}):
+        raise TypeError(f"expected keys of bytes, got {', '.join(wrong)}")
+    return sorted(found)
+
+
 def keys_of(call: Call, docs: Sequence[Doc]) -> tuple[npt.NDArray[np.int64], bytes]:
     """(place of the document of each key, 16 bytes of each key one after the other)."""
     match = call.match
@@ -124,7 +132,7 @@ def keys_of(call: Call, docs: Sequence[Doc]) -> tuple[npt.NDArray[np.int64], byt
             pairs = []
             for i, doc in enumerate(docs):
                 began("match", call.name)
-                pairs += [(i, key) for key in sorted(set(match.fn(doc, **call.params)))]
+                pairs += [(i, key) for key in _sorted_keys(match.fn(doc, **call.params))]
             return np.array([i for i, _ in pairs], np.int64), b"".join(_hash(key) for _, key in pairs)
         for at in range(0, len(docs), BATCH_ROWS):
             part = docs[at : at + BATCH_ROWS]

@@ -72,7 +72,10 @@ def run_recipe(
     first, last = first or names[0], last or names[-1]
     root = runs / recipe.name
     damaged: set[Path] = set()
-    with lock(root), open_bench(root, limits, told=told, hashes=hashes, replace=replace) as bench:
+    with (
+        lock(root),
+        open_bench(root, limits, told=told, hashes=hashes, replace=replace, apart=bool(recipe.plugins)) as bench,
+    ):
         while True:
             try:
                 done = _run_stages(recipe, bench, first, last)

@@ -34,6 +34,7 @@ def open_bench(
     told: Listener = nobody,
     hashes: Hashes | None = None,
     replace: bool = False,
+    apart: bool = False,
 ) -> Iterator[Bench]:
     """The bench of a command; its workers end with the block, at once if the user says stop.
 
@@ -44,8 +45,9 @@ def open_bench(
         told: hears every event, in this thread.
         hashes: what is read back of files; what steps read by default.
         replace: results that were made from other inputs may go.
+        apart: tasks run in other processes even with one worker: there is code of others in them.
     """
-    executor = make_executor(limits.workers)
+    executor = make_executor(limits.workers, apart=apart)
     try:
         known = hashes or Hashes(workers=limits.workers)
         yield Bench(root, executor, fixed or {}, memory=limits.sorting, told=told, hashes=known, replace=replace)

@@ -299,3 +299,18 @@ def test_a_file_that_unpacks_too_far_is_read_as_far_as_it_may(tmp_path: Path, mo
     assert [d["source"] for d in documents] == ["bomb.parquet"] * 10 + ["good.jsonl"]
     assert [d["reasons"] for d in decisions] == [["unpacks_too_far"]] * 40
     assert step.counts["rows_in"] == 51
+
+
+@pytest.mark.parametrize(
+    "page", ["<a " * 200_000, "<meta " * 50_000, "<meta name=robots " * 30_000, "<a href " * 50_000]
+)
+def test_tags_without_end_take_time_in_proportion_for_the_second_engine(page: str) -> None:
+    from time import process_time
+
+    from pipeline.extract.documents import _LINK
+    from pipeline.extract.rights import meta_rights
+
+    began = process_time()
+    assert not _LINK.findall(page)
+    assert not meta_rights(page)
+    assert process_time() - began < 1

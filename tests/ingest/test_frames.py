@@ -191,3 +191,28 @@ def test_many_starts_of_members_take_time_in_proportion(kind: str) -> None:
     began = process_time()
     found(MAGICS[kind])
     assert process_time() - began < 3  # of a second and less; it was minutes
+
+
+def test_headers_of_blanks_take_time_in_proportion() -> None:
+    from time import process_time
+
+    blanks = " " * 100_000 + "b"
+    records = [
+        response(0, b"x", f"X: a{blanks}\r\nno colon {blanks}"),
+        Made(b"", {"WARC-Type": "response", "X-A": f"a{blanks}"}),
+        Made(b"x", {"WARC-Type": "response", "Y": blanks}, length=f"1{blanks}"),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.warc"
+        path.write_bytes(b"".join(r.bytes() for r in records))
+        began = process_time()
+        assert len(list(captures(path, max_bytes=1_000_000))) == 3
+        assert process_time() - began < 1
+
+
+@pytest.mark.parametrize("before", [b"\r\n", b"\xef\xbb\xbf", b"junk\n"])
+def test_an_archive_in_an_archive_does_not_say_how_the_outer_one_is_packed(before: bytes) -> None:
+    inner = gzip.compress(response(5, b"inner").bytes())
+    records = [response(0, b"first"), response(1, inner), response(2, b"last")]
+    made = found(before + b"".join(r.bytes() for r in records))
+    assert [bytes(p.block) for p in made if not p.problem] == [r.block for r in records]

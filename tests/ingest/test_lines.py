@@ -125,18 +125,20 @@ def test_a_file_of_another_packing_than_its_name_says(tmp_path: Path) -> None:
 def test_gigabytes_of_nothing_cost_no_memory(tmp_path: Path, fill: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
-    monkeypatch.setattr(module, "MAX_WASTE_BYTES", 200 << 20)
+    monkeypatch.setattr(module, "MAX_WASTE_BYTES", 50 << 20)
     path = tmp_path / "a.jsonl.gz"
-    block = gzip.compress(b"\n" + fill * ((20 << 20) // len(fill)) + b"\n")
-    path.write_bytes(gzip.compress(b"\n".join(rows(5))) + block * 30)
+    made = rows(10)
+    nothing = gzip.compress(b"\n" + fill * ((200 << 20) // len(fill)) + b"\n")
+    path.write_bytes(gzip.compress(b"\n".join(made[:5]) + b"\n") + nothing + gzip.compress(b"\n".join(made[5:])))
     tracemalloc.start()
     found = list(jsonl_rows(Source(path, ""), max_bytes=1 << 20))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert [r["n"] for _, r in found if isinstance(r, dict)] == list(range(5))
-    last = found[-1][1]
-    assert isinstance(last, Broken)
-    assert "not read any further" in last.problem
+    assert [r["n"] for _, r in found if isinstance(r, dict)] == list(range(10))
+    if fill != b"x":  # an over-long line is known for one only at its end
+        (lost,) = [r for _, r in found if isinstance(r, Broken)]
+        assert lost.damage
+        assert 0 < lost.lost < len(nothing)
     assert peak < 30 << 20
 
 

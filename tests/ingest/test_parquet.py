@@ -124,3 +124,12 @@ def test_a_column_that_unpacks_without_measure_is_a_loss(tmp_path: Path, monkeyp
     good, lost = read(path)
     assert [r["text"] for r in good] == ["y"]
     assert "unpack to" in lost[0].problem
+
+
+def test_a_column_that_cannot_be_read_costs_itself(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    bad = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2], pa.int8()), BAD_TEXT)
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "bad": bad}), path)
+    good, lost = read(path)
+    assert [r["text"] for r in good] == ["a", "b", "c"]
+    assert all("bad" in one.problem for one in lost)
