@@ -132,6 +132,8 @@ def crawl_seeds(task: Task[CrawlArgs]) -> ShardResult:
         raise StepError(result["failed"])
     if running.returncode or "outcomes" not in result:
         last = problem.splitlines()[-1] if problem else f"exit code {running.returncode}"
+        if (running.returncode or 0) < 0:  # what it wrote before says nothing of that
+            last = f"it was killed (signal {-running.returncode})"
         raise StepError(f"the crawling process failed: {last}. The same command goes on from there.")
     outcomes: dict[str, int] = result["outcomes"]
     fetched = task.file("fetch")

@@ -80,9 +80,13 @@ def _take(path: Path, result: Path) -> IO[str]:
             time.sleep(POLL_S)  # it was killed, and its children are about to end; or it has just taken the lock
             continue
         if _is_at(f, path):
-            f.truncate(0)
-            f.write(f"{os.getpid()}\n{socket.gethostname()}\n{time.strftime('%Y-%m-%d %H:%M:%S')}\n")
-            f.flush()
+            try:
+                f.truncate(0)
+                f.write(f"{os.getpid()}\n{socket.gethostname()}\n{time.strftime('%Y-%m-%d %H:%M:%S')}\n")
+                f.flush()
+            except OSError as error:
+                error.filename = str(path)  # a write does not say where
+                raise
             return f
         f.close()  # its holder removed it between our two calls
 

@@ -8,14 +8,27 @@ from typing import Any
 
 from pipeline.core.bench import Bench
 from pipeline.core.dataset import Dataset
-from pipeline.core.errors import UsageError
+from pipeline.core.errors import DataError, UsageError
+from pipeline.core.events import Said
 from pipeline.core.files import short_hash, write_sealed
+from pipeline.core.hashes import Hashes
 from pipeline.core.lock import lock
+from pipeline.core.seal import damage
+from pipeline.core.seal import listed as listed_names
 from pipeline.curate.gates import CopyGate, Curation
 from pipeline.curate.repeats import find_repeats
 from pipeline.curate.step import ask_all, identity
 from pipeline.matching.guard import Losses
-from pipeline.matching.index import FORMAT, INDEX, REMOVING, Known, read_index, segment_at, sweep_segments
+from pipeline.matching.index import (
+    FORMAT,
+    INDEX,
+    REMOVING,
+    Known,
+    read_index,
+    refuse_orphans,
+    segment_at,
+    sweep_segments,
+)
 from pipeline.matching.segments import add_segment
 
 
@@ -36,20 +49,38 @@ def grow_index(path: Path, curation: Curation, documents: Dataset, bench: Bench)
     listed: dict[str, Any] = read_index(path) if there else {"format": FORMAT, "matches": {}}
     source = short_hash([documents.content, identity(curation, gates)], 64)
     with lock(path):
+        if there is None:
+            refuse_orphans(path)
+            write_sealed(
+                path / INDEX, listed
+            )  # first: what is found beside it later is left by a crash, or named in it
         sweep_segments(path, listed)
         listed.pop(REMOVING, None)  # that is done now
-        if found := _added(path, listed, [g.name for g in gates], source):
-            return found
+        try:
+            if found := _added(path, listed, [g.name for g in gates], source):
+                return found
+        except DataError as error:
+            bench.told(Said("index", f"{error} Its documents are added anew."))
+            for entry in listed["matches"].values():
+                entry["segments"] = [s for s in entry["segments"] if s.get("source") != source]
+            write_sealed(path / INDEX, listed)
+            sweep_segments(path, listed)
         return _add(path, listed, replace(curation, gates=gates, index=there), documents, source, bench)
 
 
 def _added(path: Path, listed: dict[str, Any], matches: list[str], source: str) -> dict[str, dict[str, int]]:
-    """What an earlier command added of the same documents, for each match; empty if none did."""
+    """What an earlier command added of the same documents, for each match; empty if none did.
+
+    Raises: DataError if a file of that is damaged.
+    """
     found = {}
     for name in matches:
         entry = listed["matches"].get(name, {"segments": []})
         for names in (s for s in entry["segments"] if s.get("source") == source):
             made = segment_at(path, names)
+            for step in (made.parts, made.docs):
+                if bad := damage(step, Hashes("all")):
+                    raise DataError(f"{step.dir}: {listed_names([f'{n}: {what}' for n, what in bad.items()])}.")
             found[name] = {"documents": made.documents, "kept": int(made.parts.counts["kept"])}
     return found
 

@@ -128,7 +128,10 @@ def plan_shards(
         known[file.name] = entry | {"sha256": before["sha256"] if same else hashes.of(file.path)}
     by_hash: dict[str, str] = {}
     left_out = []
-    for name, entry in known.items():
+    shown = {
+        part[0] for shard in old["shards"] for part in shard
+    }  # of two that are the same the one that was read stays
+    for name, entry in sorted(known.items(), key=lambda item: item[0] not in shown):
         first = by_hash.setdefault(entry["sha256"], name)
         if first != name:
             left_out.append(f"{name}: identical to {first}, read once")

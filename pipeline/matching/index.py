@@ -26,8 +26,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from pipeline.core.dataset import Dataset, Source, open_dataset
-from pipeline.core.errors import RecipeError
+from pipeline.core.dataset import Dataset, Source, is_dataset, open_dataset
+from pipeline.core.errors import RecipeError, UsageError
 from pipeline.core.files import read_json, read_sealed, short_hash
 from pipeline.core.registry import Call
 from pipeline.core.schema import DOC_ID
@@ -130,6 +130,18 @@ def open_index(path: Path, calls: Sequence[Call]) -> dict[str, Known]:
             raise RecipeError(f"{path}: made with another '{call.name}': {other or 'an older version of it'}.")
         found[call.name] = Known(tuple(segment_at(path, s) for s in entry["segments"]))
     return found
+
+
+def refuse_orphans(path: Path) -> None:
+    """Raises: UsageError if finished segments lie in a folder that has no index.json any more: it said what they are."""
+    found = (
+        sorted(p.name for p in path.iterdir() if SEGMENT.fullmatch(p.name) and is_dataset(p)) if path.is_dir() else []
+    )
+    if found:
+        raise UsageError(
+            f"{path}: {INDEX} is missing, and {len(found)} segments of an index are there ({found[0]}, ...). Put it back, or make "
+            "the index anew in another folder."
+        )
 
 
 def sweep_segments(path: Path, listed: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 import pipeline.matching.removal as removal
@@ -120,3 +121,33 @@ def test_damage_to_an_index_is_named(store: Path) -> None:
         assert not verify_folder(store).whole, path
         path.write_bytes(data)
     assert verify_folder(store).whole
+
+
+def test_an_index_that_lost_its_list_is_not_written_over(tmp_path: Path) -> None:
+    first, second = (write_jsonl(tmp_path / f"{n}.jsonl", rows("ab"[n], 10 * n)) for n in (0, 1))
+    for texts in (first, second):
+        assert within("dedup", "index", texts, "--out", tmp_path / "index", *EXACT)[0] == 0
+    segments = sorted(p.name for p in (tmp_path / "index").iterdir() if p.is_dir())
+    (tmp_path / "index" / "index.json").unlink()
+    code, said = within("dedup", "index", second, "--out", tmp_path / "index", *EXACT)
+    assert (code, "index.json is missing" in said) == (2, True)
+    assert sorted(p.name for p in (tmp_path / "index").iterdir() if p.is_dir()) == segments
+
+
+@pytest.mark.parametrize("kind", ["parts", "docs"])
+def test_a_damaged_addition_is_made_again_by_its_command(tmp_path: Path, kind: str) -> None:
+    first, second = (write_jsonl(tmp_path / f"{n}.jsonl", rows("ab"[n], 10 * n)) for n in (0, 1))
+    for texts in (first, second):
+        assert within("dedup", "index", texts, "--out", tmp_path / "index", *EXACT)[0] == 0
+    damaged = next(iter(sorted((tmp_path / "index").glob(f"exact-00001-{kind}-*/{'*'}/00000.parquet"))))
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(bytes(data))
+    assert within("verify", tmp_path / "index")[0] == 1
+    assert within("dedup", "index", second, "--out", tmp_path / "index", *EXACT)[0] == 0
+    assert within("verify", tmp_path / "index")[0] == 0
+    other = write_jsonl(tmp_path / "other.jsonl", rows("b", 10))
+    command = ("dedup", "run", other, "--index", tmp_path / "index", "--out", tmp_path / "out", "--workers", "1")
+    code, said = within(*command, "--set", 'curate.gates=["exact"]')
+    assert code == 0, said
+    assert pq.read_metadata(tmp_path / "out" / "data" / "00000.parquet").num_rows == 0  # all are in the addition

@@ -126,3 +126,13 @@ def test_a_stage_alone_that_has_nothing_to_do_says_so(tmp_path: Path, only: str,
     recipe = write_recipe(tmp_path, '[extract]\ninputs = ["texts"]\n' + crawl + TOKENS)
     with pytest.raises(UsageError, match=why):
         run(recipe, tmp_path / "runs", first=only, last=only)
+
+
+def test_a_copy_of_an_input_whose_name_comes_first_changes_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    write_jsonl(folder / "b.jsonl", corpus_rows()[:3])
+    command = ("extract", folder, "--out", tmp_path / "out", "--workers", "1")
+    assert within(*command)[0] == 0
+    (folder / "a.jsonl").write_bytes((folder / "b.jsonl").read_bytes())
+    code, said = within(*command)
+    assert code == 0, said
