@@ -54,7 +54,7 @@ class Engines:
     fast: FastExtractor | None
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # one for every record: frozen costs twice as much
 class Outcome:
     """What became of a record: the document as far as it came, and why it was dropped, if it was.
 

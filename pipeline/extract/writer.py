@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import ExitStack
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,13 @@ class TableWriter:
 def table_of_rows(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
     """Rows as a table. What a column cannot hold (half a character, a number out of range) is put right or left out: no value that
     somebody wrote into a page may cost more than itself."""
-    return pa.table([_column([row.get(field.name) for row in rows], field) for field in schema], schema=schema)
+    if not rows:
+        return schema.empty_table()
+    columns = zip(*map(itemgetter(*schema.names), rows), strict=True)
+    return pa.table([_column(values, field) for values, field in zip(columns, schema, strict=True)], schema=schema)
 
 
-def _column(values: list[Any], field: pa.Field) -> pa.Array:
+def _column(values: Sequence[Any], field: pa.Field) -> pa.Array:
     try:
         return pa.array(values, field.type)
     except (UnicodeError, pa.ArrowException, OverflowError, ValueError, TypeError):
