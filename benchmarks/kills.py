@@ -26,8 +26,9 @@ from pathlib import Path
 
 from measuring import machine
 
-from examples.hosts import GARDEN
 from pipeline.cli import main
+
+GARDEN = Path(__file__).parents[1] / "examples" / "garden"
 
 IMPORTED = (
     "pipeline.curate.step",

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -140,15 +141,22 @@ def hosts() -> Iterator[Server]:
     server.server_close()
 
 
-@pytest.fixture(autouse=True)
-def _registry() -> Iterator[None]:
-    """What a test's plug-ins register goes with the test."""
+@contextmanager
+def registry_kept() -> Iterator[None]:
+    """What plug-ins register in a block goes with it."""
     tables: list[dict[str, Any]] = [REGISTRY.signals, REGISTRY.edits, REGISTRY.matches, REGISTRY.plugin_hashes]
     before = [dict(t) for t in tables]
     yield
     for table, old in zip(tables, before, strict=True):
         table.clear()
         table.update(old)
+
+
+@pytest.fixture(autouse=True)
+def _registry() -> Iterator[None]:
+    """What a test's plug-ins register goes with the test."""
+    with registry_kept():
+        yield
 
 
 @pytest.fixture

@@ -127,8 +127,8 @@ def _undone(body: bytes, name: str, limit: int) -> tuple[bytes, str] | None:
         found = _brotli(body, limit)
     else:
         return None
-    # plain text may happen to begin like these two; what is compressed is hardly ever UTF-8
-    return None if found is not None and (found[1] or not found[0]) and _is_text(body) else found
+    # plain text may happen to look like these two; what is compressed is hardly ever UTF-8
+    return None if found is not None and _is_text(body) else found
 
 
 def _is_text(body: bytes) -> bool:

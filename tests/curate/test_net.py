@@ -10,7 +10,7 @@ import pytest
 from pipeline.core.errors import StepError
 from pipeline.core.registry import REGISTRY
 from pipeline.look.run import Run, table_of
-from tests.conftest import article, run, write_jsonl, write_recipe
+from tests.conftest import article, registry_kept, run, write_jsonl, write_recipe
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -118,7 +118,8 @@ def the_drop(done: Run) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[Any, ...]]]:
     folder = tmp_path_factory.mktemp("clean")
-    return {kind: seen(curated(folder / kind, kind, "raise KeyError", bad=False)) for kind in GATES}
+    with registry_kept():
+        return {kind: seen(curated(folder / kind, kind, "raise KeyError", bad=False)) for kind in GATES}
 
 
 CASES = [(k, "raise KeyError('no such key')") for k in GATES] + [
