@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
-import signal
 import socket
 import stat
 import sys
@@ -18,10 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.core.errors import UsageError
+from pipeline.core.executor import killed_with_parent
 
 STDIN = 0
 LOCK = ".crawling"
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 WAIT_S = 10.0  # for a process that is about to end: its parent is gone, and the kernel has yet to reap it
 
 
@@ -59,7 +57,7 @@ def end_with_parent(parent: int | None) -> None:
     """
     if parent is not None and sys.platform == "linux":
         # The signal comes when the thread that started us ends; that is the one that reads what we print.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        killed_with_parent()
         if os.getppid() != parent:
             os._exit(1)
     if stat.S_ISFIFO(os.fstat(STDIN).st_mode):

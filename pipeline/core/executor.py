@@ -188,13 +188,18 @@ def _prepare_worker(events: SimpleQueue[Event], ended: Connection, locks: list[C
     exit_with_parent(ended)
 
 
+def killed_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends, whatever it is busy with. Only Linux can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
 def exit_with_parent(ended: Connection | None = None) -> None:
     """End this process as soon as the process that started it is gone, or the other end of `ended` is closed."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
-    if sys.platform == "linux":  # the kernel does it at once, whatever the interpreter is busy with
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    killed_with_parent()
     sentinels: list[int | Connection] = [parent.sentinel, *([ended] if ended is not None else [])]
 
     def watch() -> None:

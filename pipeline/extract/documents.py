@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from pipeline.core.dataset import Source
 from pipeline.core.schema import DOCUMENT, doc_id_of_record, doc_id_of_row
@@ -20,6 +19,7 @@ from pipeline.extract.worker import ExtractWorker
 from pipeline.ingest.rows import Broken, rows_of
 from pipeline.ingest.warc import Capture, Original, Tally, captures, parse_time
 from pipeline.text.charset import decode, is_binary
+from pipeline.text.urls import host_of
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 Row = dict[str, Any]  # columns of DOCUMENT by name, as pyarrow takes them
@@ -111,14 +111,7 @@ def _blank(source: Source, offset: int, url: str = "") -> Row:
 
 
 def _set_url(row: Row, url: str) -> None:
-    row["url"] = url or None
-    if not url:
-        row["host"] = ""
-        return
-    try:
-        row["host"] = urlsplit(url).hostname or ""
-    except ValueError:
-        row["host"] = ""
+    row["url"], row["host"] = url or None, host_of(url)
 
 
 def _capture_row(capture: Capture, source: Source) -> Row:

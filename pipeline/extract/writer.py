@@ -46,13 +46,11 @@ class TableWriter:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if error[0] is None:
-            try:
-                self._flush()
-            except BaseException as problem:
-                self._stack.__exit__(type(problem), problem, problem.__traceback__)
-                raise
-        self._stack.__exit__(*error)
+        if error[0] is not None:
+            self._stack.__exit__(*error)
+            return
+        with self._stack:
+            self._flush()
 
     def add(self, row: Row) -> None:
         self._waiting.append(row)

@@ -55,7 +55,7 @@ def parse_answer(block: bytes | memoryview, *, max_bytes: int) -> Answer | None:
         return None
     found = _HEADERS_END.search(block, line.end(), line.end() + MAX_HEADERS_BYTES)
     head = bytes(block[line.end() : found.start() if found else len(block)])
-    answer = Answer(int(line[1]), _fields(head))
+    answer = Answer(int(line[1]), fields_of(head))
     coded = bytes(block[found.end() :]) if found else b""
     if "chunked" in answer.header("transfer-encoding").lower():
         coded = joined_chunks(coded)
@@ -63,7 +63,8 @@ def parse_answer(block: bytes | memoryview, *, max_bytes: int) -> Answer | None:
     return answer
 
 
-def _fields(head: bytes) -> Headers:
+def fields_of(head: bytes) -> Headers:
+    """Names and values of a header of HTTP, or of a WARC record, in their order; a folded line is one."""
     if b"\n " in head or b"\n\t" in head:
         head = _FOLDED.sub(b" ", head)
     return [(_text(k.rstrip(b" \t")), _text(v.strip(b" \t"))) for k, v in _FIELD.findall(head)]

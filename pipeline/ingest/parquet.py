@@ -51,33 +51,36 @@ def rows(path: Path, start: int = 0, end: int | None = None) -> Iterator[tuple[i
         number = sum(file.metadata.row_group(i).num_rows for i in range(start))
         last = file.metadata.num_row_groups if end is None else min(end, file.metadata.num_row_groups)
         for group in range(start, last):
-            after = number + file.metadata.row_group(group).num_rows
-            columns: list[str] | None = None
-            try:
-                try:
-                    for batch in _batches(file, group):
-                        for item in to_rows(batch):
-                            yield number, item
-                            number += 1
-                except FAILURES as error:
-                    columns = _readable(file, group)
-                    if not columns or len(columns) == len(set(file.schema_arrow.names)):
-                        raise
-                    lost = sorted(set(file.schema_arrow.names) - set(columns))
-                    yield LostRows(number, 0, f"row group {group}, columns {', '.join(lost)}: {_said(error)}")
-                    start_of_group = after - file.metadata.row_group(group).num_rows
-                    for at, item in enumerate(_rows_of(file, group, columns), start_of_group):
-                        if at >= number:  # those before were given out whole
-                            yield at, item
-                            number = at + 1
-                if number < after:
-                    raise ValueError(f"{after - number:,} rows fewer than it says")
-            except FAILURES as error:
+            yield from _group(file, group, number)
+            number += file.metadata.row_group(group).num_rows
+
+
+def _group(file: pq.ParquetFile, group: int, first: int) -> Iterator[tuple[int, dict[str, Any]] | LostRows]:
+    """The rows of a row group, numbered from `first`; if a column cannot be read, those of the columns that can."""
+    after = first + file.metadata.row_group(group).num_rows
+    number = first  # of the next row that is not given out yet
+    columns: list[str] | None = None
+    while True:
+        try:
+            for at, item in enumerate(_rows_of(file, group, columns), first):
+                if at >= number:
+                    yield at, item
+                    number = at + 1
+            if number < after:
+                raise ValueError(f"{after - number:,} rows fewer than it says")
+            return
+        except FAILURES as error:
+            names = set(file.schema_arrow.names)
+            rest = _readable(file, group) if columns is None else []
+            if not rest or len(rest) == len(names):
                 yield LostRows(number, after - number, f"row group {group}: {_said(error)}")
-            number = after
+                return
+            lost = ", ".join(sorted(names - set(rest)))
+            yield LostRows(number, 0, f"row group {group}, columns {lost}: {_said(error)}")
+            columns = rest
 
 
-def _rows_of(file: pq.ParquetFile, group: int, columns: list[str]) -> Iterator[dict[str, Any]]:
+def _rows_of(file: pq.ParquetFile, group: int, columns: list[str] | None) -> Iterator[dict[str, Any]]:
     for batch in _batches(file, group, columns):
         yield from to_rows(batch)
 

@@ -10,13 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.ingest.frames import Piece, pieces
-from pipeline.ingest.http import Headers, decoded, parse_answer
+from pipeline.ingest.http import Headers, decoded, fields_of, parse_answer
 
 # Records that hold what was captured. The others (warcinfo, request, metadata, continuation, and any that the format does not
 # know) are counted.
 CAPTURES = ("response", "resource", "conversion", "revisit")
-_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\r\n]*)", re.M)
-_FOLDED = re.compile(rb"\r?\n[ \t]+")
 _TYPE = re.compile(rb"^WARC-Type[ \t]*:[ \t]*([!-~]+)", re.I | re.M)
 
 
@@ -122,16 +120,9 @@ def _kind(head: bytes) -> str:
 
 def _fields(head: bytes) -> dict[str, str]:
     """The fields of a header by name in lower case, the first of each name."""
-    if b"\n " in head or b"\n\t" in head:
-        head = _FOLDED.sub(b" ", head)
     found: dict[str, str] = {}
-    for name, value in _FIELD.findall(head):
-        value = value.strip(b" \t")
-        try:
-            text = value.decode("utf-8")
-        except UnicodeDecodeError:
-            text = value.decode("latin-1")
-        found.setdefault(name.decode("ascii").lower(), text)
+    for name, value in fields_of(head):
+        found.setdefault(name.lower(), value)
     return found
 
 

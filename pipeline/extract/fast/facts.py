@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.extract.fast.kernels.columns import FACT
 from pipeline.extract.fast.kernels.elements import MARK
+from pipeline.text.urls import split_url
 
 _OG_TYPE = re.compile(rb"""og:type["']?[^>]*?content\s*=\s*["']?([a-zA-Z:._-]+)""", re.I)
 _OG_TYPE_AFTER = re.compile(rb"""content\s*=\s*["']?([a-zA-Z:._-]+)["']?[^>]*?og:type""", re.I)
@@ -69,9 +69,8 @@ def page_facts(marks: Iterable[tuple[int, bytes]], url: str = "") -> npt.NDArray
             for fact, wanted in _LD.items():
                 if types & wanted:
                     out[fact] = 1
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    parts = split_url(url)
+    if parts is None:
         return out
     path = parts.path.lower().rstrip("/")
     if url:
